@@ -1,0 +1,11 @@
+//! Kubernetes operator for Huawei Cloud's Object Storage Migration Service (OMS).
+pub mod api;
+pub mod controller;
+#[cfg(feature = "dev")]
+pub mod dev;
+#[cfg(feature = "emulator")]
+pub mod emulator;
+pub mod engine;
+pub mod oms;
+pub mod plan;
+pub mod telemetry;
