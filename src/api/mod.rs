@@ -1,1 +1,48 @@
-//! (placeholder)
+//! The custom resources of group `oms-operator.io`: what users write and what we answer in status.
+//!
+//! Knows no other module of the crate. Values that OMS defines are spelled as OMS spells them
+//! (`AWS`, `NO_OVERWRITE`), values of our own are CamelCase. Secrets are only ever referenced.
+
+mod common;
+pub mod conditions;
+pub mod connection;
+pub mod migration_task;
+mod status;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
+
+pub use common::{
+    Acknowledgement, BandwidthWindow, BucketCredentials, ByteRate, CloudType, ConnectionKind, ConnectionRef,
+    ConsistencyCheck, DeletionPolicy, OverwriteMode, Priority, ReadyWhen, SecretKeys, SecretRef,
+    StoragePolicy,
+};
+pub use connection::{
+    AllowedNamespaces, CaBundle, ClusterConnection, ClusterConnectionSpec, ConfigMapKeyRef, Connection,
+    ConnectionCredentials, ConnectionSpec, ConnectionStatus, CredentialsStatus, Limits, PrivacyAgreement,
+};
+pub use migration_task::{
+    Destination, ListFile, MigrationTask, MigrationTaskSpec, MigrationTaskStatus, Source, TaskType,
+};
+pub use status::{
+    ByteCounts, CreateIntent, FailedObjects, Failure, ObjectCounts, ObservedCredentials, Phase,
+    PinnedConnection, Progress,
+};
+
+/// API group of every kind.
+pub const GROUP: &str = "oms-operator.io";
+/// API version of every kind.
+pub const VERSION: &str = "v1alpha1";
+/// Name under which the operator owns fields and writes events.
+pub const MANAGER: &str = "oms-operator";
+/// Finalizer on every object that may have something at OMS.
+pub const FINALIZER: &str = "oms-operator.io/remote-task";
+/// Annotation: look now. Its value is echoed in `status.lastHandledReconcileAt`.
+pub const RECONCILE_REQUESTED_AT: &str = "oms-operator.io/reconcile-requested-at";
+/// Annotation: with value `"true"` the operator keeps its hands off; deletion still works.
+pub const PAUSED: &str = "oms-operator.io/paused";
+
+/// Every custom resource definition, in the order in which they are printed and committed.
+pub fn crds() -> Vec<CustomResourceDefinition> {
+    vec![Connection::crd(), ClusterConnection::crd(), MigrationTask::crd()]
+}

@@ -1,0 +1,148 @@
+//! Condition types and reasons: one constant each, a closed list that documentation is made from.
+
+/// Condition types.
+pub mod types {
+    /// The object is what its spec asks for (see `readyWhen`).
+    pub const READY: &str = "Ready";
+    /// The operator is still working towards the spec; present only while true.
+    pub const RECONCILING: &str = "Reconciling";
+    /// The operator gave up until somebody acts; present only then.
+    pub const STALLED: &str = "Stalled";
+    /// The bucket keys could be read.
+    pub const CREDENTIALS_READY: &str = "CredentialsReady";
+    /// The connection is usable, and still the one that was pinned.
+    pub const CONNECTION_READY: &str = "ConnectionReady";
+    /// The priority of the spec cannot be set at OMS yet; present only while true.
+    pub const PRIORITY_PENDING: &str = "PriorityPending";
+    /// The consent to OMS's privacy agreement was recorded at OMS.
+    pub const PRIVACY_AGREEMENT_RECORDED: &str = "PrivacyAgreementRecorded";
+}
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $variant:ident),+ $(,)?) => {
+        /// Why a condition has its status; also the reason of the event at the transition.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Reason { $($(#[doc = $doc])+ $variant),+ }
+
+        impl Reason {
+            /// Every reason with its meaning, for the reference documentation.
+            pub const ALL: &[(Self, &str)] = &[$((Self::$variant, concat!($($doc),+))),+];
+
+            /// As written in conditions and events.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => stringify!($variant)),+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Everything is copied.
+    Succeeded,
+    /// The task ended well at OMS, but some objects failed.
+    SucceededWithFailures,
+    /// The task waits in OMS's queue.
+    WaitingAtOMS,
+    /// The task runs at OMS.
+    Running,
+    /// OMS checks or retries the task by itself.
+    RetryingAtOMS,
+    /// The create is under way.
+    Creating,
+    /// The answer to the create got lost; the operator searches for the task.
+    CreateUnconfirmed,
+    /// `spec.suspend` is true and the task is being stopped.
+    Suspending,
+    /// `spec.suspend` is true.
+    Suspended,
+    /// Somebody else stopped the task at OMS.
+    StoppedExternally,
+    /// The task is being started again.
+    Resuming,
+    /// The task failed at OMS.
+    TaskFailed,
+    /// The task failed because of its surroundings and is started again later.
+    RetryScheduled,
+    /// OMS refused the request for good; the spec has to change.
+    Refused,
+    /// The spec cannot work with what it refers to; the spec or the other object has to change.
+    InvalidSpec,
+    /// The task that was created is no longer at OMS.
+    RemoteTaskGone,
+    /// OMS refused for a cause outside of the spec; the operator tries again.
+    RefusedForNow,
+    /// Waits until `spec.approvedPlan` is set.
+    ApprovalRequired,
+    /// The referred connection does not exist.
+    ConnectionNotFound,
+    /// The connection is not Ready; its own status says why.
+    ConnectionNotReady,
+    /// The connection does not allow this namespace.
+    NamespaceNotAllowed,
+    /// The reference would now resolve to another connection, endpoint or project; the pinned one stays.
+    ConnectionChanged,
+    /// The connection is usable.
+    ConnectionResolved,
+    /// The referred Secret does not exist.
+    SecretNotFound,
+    /// The Secret lacks a key, or it holds nothing usable.
+    SecretKeyMissing,
+    /// The keys could be read.
+    CredentialsResolved,
+    /// OMS, IAM or a bucket refused the keys.
+    CredentialsRejected,
+    /// The keys lack a permission.
+    PermissionDenied,
+    /// OMS's privacy agreement has not been accepted.
+    PrivacyAgreementRequired,
+    /// The consent to the privacy agreement was recorded.
+    PrivacyAgreementRecorded,
+    /// A quota of the account is full.
+    QuotaExceeded,
+    /// OMS asks for fewer requests.
+    Throttled,
+    /// OMS cannot be reached, or something else answers.
+    EndpointUnreachable,
+    /// OMS or a service behind it has trouble.
+    ServiceUnavailable,
+    /// OMS answered with a code that the operator does not know.
+    UnknownServiceError,
+    /// The endpoint is not on the operator's allow-list.
+    EndpointNotAllowed,
+    /// The project of the region could not be found in IAM.
+    ProjectNotFound,
+    /// The ConfigMap with certificates is missing or holds none.
+    CaBundleInvalid,
+    /// A live, signed call succeeded.
+    Connected,
+    /// The connection has not been tried yet.
+    Connecting,
+    /// The annotation `oms-operator.io/paused` is set.
+    Paused,
+    /// OMS changes the priority only while the task waits, is stopped or has failed.
+    TaskIsRunning,
+    /// The object is being deleted and the task at OMS with it.
+    Deleting,
+    /// The clean-up at OMS waits for usable credentials.
+    CleanupBlocked,
+    /// The clean-up at OMS was given up; the task may still be there.
+    CleanupAbandoned,
+    /// More than one task carried our token; the others were deleted.
+    DuplicateRemote,
+    /// A sync task is at work.
+    Synchronizing,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Reason;
+
+    #[test]
+    fn every_reason_is_camel_case_and_documented() {
+        for (reason, meaning) in Reason::ALL {
+            assert!(reason.as_str().chars().next().is_some_and(|c| c.is_ascii_uppercase()), "{reason:?}");
+            assert!(reason.as_str().chars().all(|c| c.is_ascii_alphanumeric()), "{reason:?}");
+            assert!(meaning.trim().ends_with('.'), "{reason:?} has no meaning");
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! `Connection` and `ClusterConnection`: whose OMS, and how to reach it.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector, Time};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::SecretRef;
+
+/// Connection to the OMS of one project, for the objects of its namespace.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "oms-operator.io",
+    version = "v1alpha1",
+    kind = "Connection",
+    plural = "connections",
+    namespaced,
+    status = "ConnectionStatus",
+    derive = "PartialEq",
+    category = "oms",
+    shortname = "omsconn",
+    doc = "Connection says whose OMS is used by the objects of a namespace, and how it is reached.",
+    printcolumn(name = "Region", type_ = "string", json_path = ".spec.region"),
+    printcolumn(name = "Project", type_ = "string", json_path = ".status.projectId"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].status"#
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].reason"#
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectionSpec {
+    /// Region of OMS and of the destination buckets, for example `cn-north-4`.
+    #[schemars(length(min = 1, max = 100), regex(pattern = "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
+    pub region: String,
+    /// Project ID; default: looked up in IAM by the region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(min = 1, max = 64))]
+    pub project_id: Option<String>,
+    /// Address of OMS; default `https://oms.{region}.myhuaweicloud.com`. Only hosts of the operator's allow-list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(min = 1, max = 512), regex(pattern = "^https?://[^/?#@ ]+/?$"))]
+    pub endpoint: Option<String>,
+    /// Address of IAM; default `https://iam.{region}.myhuaweicloud.com`. Only hosts of the operator's allow-list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(min = 1, max = 512), regex(pattern = "^https?://[^/?#@ ]+/?$"))]
+    pub iam_endpoint: Option<String>,
+    /// Certificates to trust besides the system's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "CaBundle")]
+    pub ca_bundle: Option<CaBundle>,
+    /// Keys for OMS itself.
+    pub credentials: ConnectionCredentials,
+    /// `Accepted`: you accept OMS's privacy agreement and the operator records that at OMS. Absent: it never does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PrivacyAgreement")]
+    pub privacy_agreement: Option<PrivacyAgreement>,
+    /// What your account may do, where it differs from the service's documented limits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Limits")]
+    pub limits: Option<Limits>,
+}
+
+/// Connection that several namespaces may use; its Secret lives in the operator's cluster resource namespace.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "oms-operator.io",
+    version = "v1alpha1",
+    kind = "ClusterConnection",
+    plural = "clusterconnections",
+    status = "ConnectionStatus",
+    derive = "PartialEq",
+    category = "oms",
+    shortname = "omscconn",
+    doc = "ClusterConnection is a Connection for the namespaces that it allows.",
+    printcolumn(name = "Region", type_ = "string", json_path = ".spec.region"),
+    printcolumn(name = "Project", type_ = "string", json_path = ".status.projectId"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].status"#
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].reason"#
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterConnectionSpec {
+    /// The connection itself.
+    #[serde(flatten)]
+    pub connection: ConnectionSpec,
+    /// Which namespaces may use it; checked on every pass. Empty or absent: none.
+    #[serde(default)]
+    pub allowed_namespaces: AllowedNamespaces,
+}
+
+/// Namespaces by name or by label; either suffices.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct AllowedNamespaces {
+    /// Names of namespaces.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000), inner(length(min = 1, max = 63)))]
+    pub names: Vec<String>,
+    /// Labels of namespaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "LabelSelector")]
+    pub selector: Option<LabelSelector>,
+}
+
+/// Where certificates come from.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct CaBundle {
+    /// A ConfigMap of the same namespace as the Secret.
+    pub config_map_ref: ConfigMapKeyRef,
+}
+
+/// A key of a ConfigMap.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigMapKeyRef {
+    /// Name of the ConfigMap.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Key with PEM certificates; default `ca.crt`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(min = 1, max = 253))]
+    pub key: Option<String>,
+}
+
+/// Keys for OMS itself.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectionCredentials {
+    /// Secret with `accessKey` and `secretKey`, and `securityToken` for temporary keys.
+    pub secret_ref: SecretRef,
+}
+
+/// Explicit consent.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PrivacyAgreement {
+    /// You accept OMS's privacy agreement.
+    Accepted,
+}
+
+/// What the account may do.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Limits {
+    /// Requests per second to OMS, all objects together; default 20.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "i64", range(min = 1, max = 1000))]
+    pub requests_per_second: Option<i64>,
+}
+
+/// What the operator knows about the connection.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectionStatus {
+    /// Generation that the conditions speak about; -1: not looked at yet.
+    #[serde(default = "super::status::not_observed")]
+    pub observed_generation: i64,
+    /// `Ready`, `Reconciling`, `Stalled`, `CredentialsReady`, `PrivacyAgreementRecorded`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+    /// Address of OMS that is used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub endpoint: Option<String>,
+    /// Project that is used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub project_id: Option<String>,
+    /// The credentials that are used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "CredentialsStatus")]
+    pub credentials: Option<CredentialsStatus>,
+    /// Value of the annotation `oms-operator.io/reconcile-requested-at` that was handled last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub last_handled_reconcile_at: Option<String>,
+}
+
+impl Default for ConnectionStatus {
+    fn default() -> Self {
+        Self {
+            observed_generation: super::status::not_observed(),
+            conditions: Vec::new(),
+            endpoint: None,
+            project_id: None,
+            credentials: None,
+            last_handled_reconcile_at: None,
+        }
+    }
+}
+
+/// Which credentials a connection uses.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct CredentialsStatus {
+    /// Where they come from: `Secret`.
+    pub source: String,
+    /// Name of the Secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub secret_name: Option<String>,
+    /// When they end, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Time")]
+    pub valid_until: Option<Time>,
+}

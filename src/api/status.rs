@@ -1,0 +1,175 @@
+//! Status pieces that every kind with a remote task shares.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::ConnectionKind;
+
+/// Value of `observedGeneration` before the first look.
+pub(super) fn not_observed() -> i64 {
+    -1
+}
+
+/// Where an object stands, in one word for people; tools read the conditions.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Phase {
+    /// Something that it needs is missing.
+    Pending,
+    /// A quota or account limit is full; it waits for its turn.
+    Queued,
+    /// The create is under way.
+    Creating,
+    /// The task waits or runs at OMS.
+    Running,
+    /// The task is being stopped.
+    Stopping,
+    /// The task is stopped.
+    Stopped,
+    /// The task failed and another attempt is due.
+    Retrying,
+    /// Everything is copied.
+    Succeeded,
+    /// The task ended well, but some objects failed or were skipped by an error.
+    SucceededWithFailures,
+    /// It failed and nothing more happens until somebody acts.
+    Failed,
+    /// A sync task is at work.
+    Synchronizing,
+    /// The object is being deleted.
+    Deleting,
+}
+
+/// The connection that was resolved at the moment of intent; every later call goes there.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct PinnedConnection {
+    /// Kind of the connection.
+    pub kind: ConnectionKind,
+    /// Name of the connection.
+    pub name: String,
+    /// UID of the connection.
+    pub uid: String,
+    /// Address of OMS.
+    pub endpoint: String,
+    /// Project at OMS.
+    pub project_id: String,
+}
+
+/// A create that is under way: written before the call, cleared when the ID is known.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct CreateIntent {
+    /// Token that the task's description carries at OMS.
+    pub token: String,
+    /// When the intent was written.
+    pub started_at: Time,
+    /// When the create call was about to be sent; absent: provably never sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Time")]
+    pub sent_at: Option<Time>,
+    /// Complete searches since the answer got lost and its signature expired that found no task with the token.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    #[schemars(range(min = 0), extend("format" = "int64"))]
+    pub empty_searches: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// How far the task is, as of the last step; exact numbers are in the metrics.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Progress {
+    /// Done, 0 to 100.
+    #[schemars(range(min = 0, max = 100), extend("format" = "int64"))]
+    pub percent: u32,
+    /// The same with a percent sign, for people.
+    pub display: String,
+    /// Bytes.
+    pub bytes: ByteCounts,
+    /// Objects.
+    pub objects: ObjectCounts,
+    /// Speed in bytes per second.
+    #[schemars(range(min = 0), extend("format" = "int64"))]
+    pub bytes_per_second: u64,
+    /// The speed for people, for example `52.4 MiB/s`.
+    pub speed: String,
+    /// Estimated time left, for example `1h5m`; empty when unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub remaining: Option<String>,
+}
+
+/// Bytes of a task.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ByteCounts {
+    /// Bytes of the whole task; final once OMS has listed the source.
+    #[schemars(range(min = 0), extend("format" = "int64"))]
+    pub total: u64,
+    /// Bytes processed so far, skipped objects included.
+    #[schemars(range(min = 0), extend("format" = "int64"))]
+    pub done: u64,
+}
+
+/// Objects of a task.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectCounts {
+    /// Objects of the whole task; final once OMS has listed the source.
+    #[schemars(range(min = 0), extend("format" = "int64"))]
+    pub total: u64,
+    /// Copied.
+    #[schemars(range(min = 0), extend("format" = "int64"))]
+    pub succeeded: u64,
+    /// Failed.
+    #[schemars(range(min = 0), extend("format" = "int64"))]
+    pub failed: u64,
+    /// Skipped, because the destination has them or the filter leaves them out.
+    #[schemars(range(min = 0), extend("format" = "int64"))]
+    pub skipped: u64,
+}
+
+/// Why it failed or was refused.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Failure {
+    /// Code of OMS, for example `TRF.0151`; empty when OMS gave none.
+    pub code: String,
+    /// What OMS said.
+    pub message: String,
+    /// What to do.
+    pub remedy: String,
+    /// Whether the same may succeed later without a change of the spec.
+    pub retryable: bool,
+}
+
+/// Objects that OMS could not copy.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct FailedObjects {
+    /// How many.
+    #[schemars(range(min = 0), extend("format" = "int64"))]
+    pub count: u64,
+    /// Key of OMS's list in the destination bucket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub list: Option<String>,
+}
+
+/// Which credentials were sent last; a relabelled Secret changes nothing here.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ObservedCredentials {
+    /// `source` or `destination`.
+    pub role: String,
+    /// Name of the Secret.
+    pub secret_name: String,
+    /// Its resourceVersion at that moment.
+    pub resource_version: String,
+    /// Truncated keyed digest of what was sent.
+    pub digest: String,
+}
