@@ -1,0 +1,108 @@
+//! Moves objects: between two S3-compatible endpoints, or from URLs to one.
+//!
+//! [`run`] carries one task from wherever its [`Checkpoint`] stands until it is finished, paused or failed for a cause
+//! that stops the task as a whole. Objects that fail one by one do not end it: they are counted and recorded.
+mod checkpoint;
+mod job;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::civil::Time;
+use jiff::tz::TimeZone;
+use tokio::sync::watch;
+
+pub use checkpoint::{Checkpoint, Counters, FailedObject, LIST_SEGMENT, Place, WINDOW};
+pub use job::{
+    ConsistencyCheck, Job, Keys, ListFile, Location, OverwriteMode, Source, StoragePolicy, TaskType,
+};
+
+/// The time the emulator lives in, which may run faster than the wall's.
+pub trait Clock: Send + Sync + 'static {
+    /// Now, in emulated time.
+    fn now(&self) -> Timestamp;
+    /// Resolves when `emulated` has passed in emulated time.
+    fn wait(&self, emulated: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+}
+
+/// What the owner of a task wants of it now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Control {
+    /// Go on.
+    #[default]
+    Run,
+    /// Stop soon: what is half-way is abandoned and copied again later.
+    Pause,
+}
+
+/// A bandwidth window, in local time of [`Context::time_zone`]; outside all windows there is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// First moment of the window.
+    pub start: Time,
+    /// First moment after the window.
+    pub end: Time,
+    /// Limit in bytes per (emulated) second.
+    pub max_bytes_per_second: u64,
+}
+
+/// How far a running task is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Objects and bytes; `complete_size` and `real_size` include what is under way.
+    pub counters: Counters,
+    /// Bytes per emulated second, over the last few seconds.
+    pub migrate_speed: u64,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every selected object was looked at; see [`Counters::failed_num`].
+    Finished,
+    /// Stopped by [`Control::Pause`]; the checkpoint goes on from here.
+    Paused,
+    /// The task as a whole cannot go on.
+    Failed {
+        /// OMS task failure cause, such as `TRF.0151`.
+        code: String,
+        /// What happened, for people.
+        message: String,
+    },
+}
+
+/// What surrounds a run.
+pub struct Context {
+    /// Wishes of the owner.
+    pub control: watch::Receiver<Control>,
+    /// Bandwidth windows of the task; a change counts at once.
+    pub bandwidth: watch::Receiver<Vec<Window>>,
+    /// Emulated time: bandwidth, object rate and retries run on it.
+    pub clock: Arc<dyn Clock>,
+    /// Told whenever something moved.
+    pub progress: watch::Sender<Progress>,
+    /// Called from time to time with a checkpoint worth keeping. The last one is what [`run`] returns.
+    pub checkpoints: Arc<dyn Fn(&Checkpoint) + Send + Sync>,
+    /// At most this many objects per emulated second, so that small tasks last; `None` for no limit.
+    pub object_rate: Option<f64>,
+    /// Objects copied at the same time.
+    pub workers: usize,
+    /// Bytes per part of a multipart upload (at least 5 MiB for real S3 services); smaller objects go in one request.
+    pub part_size: u64,
+    /// Zone of the bandwidth windows and of the stamps in list names; the service uses [`service_time_zone`].
+    pub time_zone: TimeZone,
+}
+
+/// UTC+8, which the service uses in names even in other parts of the world (seen live in a Mexican region).
+pub fn service_time_zone() -> TimeZone {
+    TimeZone::fixed(jiff::tz::offset(8))
+}
+
+/// Carries a task on from `checkpoint` until it is finished, paused or failed.
+pub async fn run(job: Job, checkpoint: Checkpoint, context: Context) -> (Checkpoint, Outcome) {
+    let _ = (job, context);
+    (checkpoint, Outcome::Failed { code: "TRF.0001".into(), message: "The mover is not built in".into() })
+}
