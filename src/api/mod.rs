@@ -46,3 +46,17 @@ pub const PAUSED: &str = "oms-operator.io/paused";
 pub fn crds() -> Vec<CustomResourceDefinition> {
     vec![Connection::crd(), ClusterConnection::crd(), MigrationTask::crd()]
 }
+
+/// Every definition as one YAML stream: what `oms-operator crds` prints and `kubectl apply -f -` takes.
+pub fn crds_yaml() -> String {
+    crds().iter().map(|crd| format!("---\n{}", crd_yaml(crd))).collect()
+}
+
+/// The files of folder `crds/`: name and content, one file per definition.
+pub fn crd_files() -> Vec<(String, String)> {
+    crds().iter().map(|crd| (format!("{}.yaml", crd.spec.names.plural), crd_yaml(crd))).collect()
+}
+
+fn crd_yaml(crd: &CustomResourceDefinition) -> String {
+    serde_yaml::to_string(crd).expect("a definition made from our own types is plain JSON")
+}
