@@ -1,2 +1,148 @@
-//! (placeholder)
-fn main() {}
+//! `oms-dev`: starts and ends the real control plane for tests, demo and playground.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use clap::{Parser, Subcommand};
+use oms_operator::dev::control_plane::{KUBECONFIG_VARIABLE, TOOLS_VARIABLE};
+use oms_operator::dev::error::{Context, Result};
+use oms_operator::dev::supervisor::{self, Parts};
+use oms_operator::dev::tools::{Tool, Tools};
+use oms_operator::dev::{ControlPlane, Error, process};
+
+/// Development harness of oms-operator
+#[derive(Parser)]
+#[command(version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Find the Kubernetes programs, or build them once into the user's cache folder
+    Tools {
+        /// Print the folder that holds them
+        #[arg(long)]
+        print_dir: bool,
+    },
+    /// Run a control plane until standard input ends; prints one JSON line when it is ready
+    ControlPlane {
+        /// Leave kube-controller-manager off
+        #[arg(long)]
+        no_controller_manager: bool,
+    },
+    /// Run a command with a control plane around it, and return its exit code
+    WithControlPlane {
+        /// The command and its arguments
+        #[arg(trailing_var_arg = true, required = true, allow_hyphen_values = true)]
+        command: Vec<OsString>,
+    },
+    /// Become a program that is killed when its parent dies
+    #[command(hide = true)]
+    ExecBound {
+        /// Process ID of the parent that is expected
+        #[arg(long)]
+        parent: u32,
+        /// The program and its arguments
+        #[arg(trailing_var_arg = true, required = true, allow_hyphen_values = true)]
+        command: Vec<OsString>,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if let Task::ExecBound { parent, command } = &arguments.command {
+        return exit_code(process::exec_bound(*parent, &command[0], &command[1..]));
+    }
+    // Two providers can be in the tree; rustls does not choose by itself.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    match run(arguments.command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<ExitCode> {
+    let oms_dev = std::env::current_exe().context("Could not find the path of this program")?;
+    match task {
+        Task::Tools { print_dir } => {
+            let tools = Tools::resolve(&oms_dev, &Tool::ALL)?;
+            if print_dir {
+                println!("{}", tools.folder().display());
+            } else {
+                for tool in Tool::ALL {
+                    println!("{}", tools.path(tool).display());
+                }
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::ControlPlane { no_controller_manager } => {
+            let parts = Parts { controller_manager: !no_controller_manager };
+            let runtime = runtime()?;
+            let outcome = runtime.block_on(supervisor::supervise(&oms_dev, parts));
+            // A build of the tools that goes on in the background is not waited for.
+            runtime.shutdown_background();
+            outcome.map(|()| ExitCode::SUCCESS)
+        }
+        Task::WithControlPlane { command } => with_control_plane(&oms_dev, &command),
+        Task::ExecBound { .. } => Err(Error::new("`exec-bound` comes first")),
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("Could not start the runtime")
+}
+
+fn with_control_plane(oms_dev: &Path, command: &[OsString]) -> Result<ExitCode> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let runtime = runtime()?;
+    let plane = ControlPlane::start(oms_dev)?;
+    let mut child = Command::new(&command[0]);
+    child
+        .args(&command[1..])
+        .env("KUBECONFIG", plane.kubeconfig())
+        .env(KUBECONFIG_VARIABLE, plane.kubeconfig())
+        .env(TOOLS_VARIABLE, plane.tools().folder())
+        .env("PATH", path_with(plane.tools().folder()));
+    runtime.block_on(async {
+        // A signal from the terminal reaches the command as well; we stay until it has ended.
+        let mut interrupts = signal(SignalKind::interrupt()).context("Could not listen for signals")?;
+        let mut terminations = signal(SignalKind::terminate()).context("Could not listen for signals")?;
+        let mut child = tokio::process::Command::from(child)
+            .spawn()
+            .context(format_args!("Could not start `{}`", command[0].display()))?;
+        loop {
+            tokio::select! {
+                status = child.wait() => {
+                    let status = status.context("Could not wait for the command")?;
+                    return Ok(exit_code(status.code().unwrap_or(1)));
+                }
+                _ = interrupts.recv() => {}
+                _ = terminations.recv() => {
+                    if let Some(pid) = child.id().and_then(|id| rustix::process::Pid::from_raw(id as i32)) {
+                        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+                    }
+                }
+            }
+        }
+    })
+}
+
+fn path_with(folder: &Path) -> OsString {
+    let rest = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::iter::once(PathBuf::from(folder)).chain(std::env::split_paths(&rest));
+    std::env::join_paths(folders).unwrap_or(rest.clone())
+}
+
+fn exit_code(code: i32) -> ExitCode {
+    ExitCode::from(u8::try_from(code).unwrap_or(1))
+}

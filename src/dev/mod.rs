@@ -1,1 +1,16 @@
-//! (placeholder)
+//! Development programs (`oms-dev`): the real control plane, the stack on top of it, the demo
+//! and the playground. Feature `dev`; in no product binary.
+//!
+//! Everything that runs a server goes through [`control_plane`] and [`process`], so that there is
+//! one place that starts processes and one promise that they end.
+
+pub mod control_plane;
+pub mod crds;
+pub mod error;
+pub mod process;
+pub mod scratch;
+pub mod supervisor;
+pub mod tools;
+
+pub use control_plane::ControlPlane;
+pub use error::{Error, Result};

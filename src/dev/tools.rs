@@ -1,0 +1,382 @@
+//! The real Kubernetes programs: found on this machine, or built once with Go and cached.
+//!
+//! `hack/go.mod` pins what is built. The binaries live in
+//! `${XDG_CACHE_HOME:-~/.cache}/oms-operator/tools/<version>-<key>/`, where the key is a hash of
+//! everything that decides their contents, so a new pin builds anew and an old checkout keeps its own.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256};
+
+use super::error::{Context, Error, Result};
+use super::process;
+
+const GO_MOD: &str = include_str!("../../hack/go.mod");
+const GO_SUM: &str = include_str!("../../hack/go.sum");
+
+/// How often a build that takes minutes says that it is alive.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
+
+/// A program of the real control plane, or a user's tool for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Tool {
+    /// The Kubernetes API server.
+    KubeApiserver,
+    /// Its store.
+    Etcd,
+    /// Namespaces, garbage collection and service accounts.
+    KubeControllerManager,
+    /// The command line.
+    Kubectl,
+    /// Chart installation.
+    Helm,
+}
+
+impl Tool {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::KubeApiserver, Self::Etcd, Self::KubeControllerManager, Self::Kubectl, Self::Helm];
+    /// What a control plane with kubectl needs.
+    pub const CONTROL_PLANE: [Self; 4] =
+        [Self::KubeApiserver, Self::Etcd, Self::KubeControllerManager, Self::Kubectl];
+
+    /// Name of the binary.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::KubeApiserver => "kube-apiserver",
+            Self::Etcd => "etcd",
+            Self::KubeControllerManager => "kube-controller-manager",
+            Self::Kubectl => "kubectl",
+            Self::Helm => "helm",
+        }
+    }
+
+    fn package(self) -> &'static str {
+        match self {
+            Self::KubeApiserver => "k8s.io/kubernetes/cmd/kube-apiserver",
+            Self::Etcd => "go.etcd.io/etcd/server/v3",
+            Self::KubeControllerManager => "k8s.io/kubernetes/cmd/kube-controller-manager",
+            Self::Kubectl => "k8s.io/kubernetes/cmd/kubectl",
+            Self::Helm => "helm.sh/helm/v4/cmd/helm",
+        }
+    }
+
+    /// The version that `hack/go.mod` pins, such as `v1.36.3`.
+    pub fn version(self) -> &'static str {
+        pinned(match self {
+            Self::KubeApiserver | Self::KubeControllerManager | Self::Kubectl => "k8s.io/kubernetes",
+            Self::Etcd => "go.etcd.io/etcd/server/v3",
+            Self::Helm => "helm.sh/helm/v4",
+        })
+    }
+
+    fn version_arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::KubeApiserver | Self::KubeControllerManager | Self::Etcd => &["--version"],
+            Self::Kubectl => &["version", "--client"],
+            Self::Helm => &["version", "--short"],
+        }
+    }
+
+    /// Without the version flags the API server would call itself v0.0.0-master.
+    fn linker_flags(self) -> String {
+        let version = self.version();
+        let (major, minor) = major_minor(version).unwrap_or_default();
+        match self {
+            Self::KubeApiserver | Self::KubeControllerManager | Self::Kubectl => {
+                let package = "k8s.io/component-base/version";
+                format!(
+                    "-s -w -X {package}.gitVersion={version} -X {package}.gitMajor={major} \
+                     -X {package}.gitMinor={minor}"
+                )
+            }
+            Self::Etcd => "-s -w".to_owned(),
+            Self::Helm => format!("-s -w -X helm.sh/helm/v4/internal/version.version={version}"),
+        }
+    }
+
+    /// Whether a program found on this machine may stand in for the pinned one: the same minor
+    /// version, or for helm the same major version.
+    fn accepts(self, reported: &str) -> bool {
+        let (Some(found), Some(wanted)) = (major_minor(reported), major_minor(self.version())) else {
+            return false;
+        };
+        if self == Self::Helm { found.0 == wanted.0 } else { found == wanted }
+    }
+}
+
+fn pinned(module: &str) -> &'static str {
+    GO_MOD
+        .lines()
+        .find_map(|line| line.trim().strip_prefix(module)?.strip_prefix(' ')?.split(' ').next())
+        .unwrap_or("v0.0.0")
+}
+
+/// The first `1.36`-like pair in a program's version output.
+fn major_minor(text: &str) -> Option<(u32, u32)> {
+    text.split(|c: char| !(c.is_ascii_digit() || c == '.')).find_map(|word| {
+        let mut parts = word.split('.');
+        Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+    })
+}
+
+/// The programs, in one folder that can be put on `PATH`.
+#[derive(Clone, Debug)]
+pub struct Tools {
+    folder: PathBuf,
+}
+
+impl Tools {
+    /// Finds or builds `wanted`, telling on standard error when it has to build.
+    ///
+    /// The order is `KUBEBUILDER_ASSETS`, `PATH`, the cache, a build.
+    pub fn resolve(oms_dev: &Path, wanted: &[Tool]) -> Result<Self> {
+        let cache = Cache::open()?;
+        let mut found: Vec<(Tool, PathBuf)> = Vec::new();
+        for &tool in wanted {
+            if let Some(path) = find_on_machine(tool) {
+                found.push((tool, path));
+            }
+        }
+        let missing: Vec<Tool> =
+            wanted.iter().copied().filter(|tool| !found.iter().any(|(there, _)| there == tool)).collect();
+        cache.build_missing(oms_dev, &missing)?;
+        if found.is_empty() {
+            return Ok(Self { folder: cache.folder });
+        }
+        for tool in missing {
+            found.push((tool, cache.folder.join(tool.name())));
+        }
+        Ok(Self { folder: cache.link(&found)? })
+    }
+
+    /// The tools of a folder that [`Tools::resolve`] returned earlier.
+    pub fn in_folder(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    /// The folder that holds them.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Path of one of them.
+    pub fn path(&self, tool: Tool) -> PathBuf {
+        self.folder.join(tool.name())
+    }
+}
+
+fn find_on_machine(tool: Tool) -> Option<PathBuf> {
+    let assets = std::env::var_os("KUBEBUILDER_ASSETS").filter(|value| !value.is_empty());
+    let search = std::env::var_os("PATH").unwrap_or_default();
+    assets
+        .into_iter()
+        .map(PathBuf::from)
+        .chain(std::env::split_paths(&search))
+        .map(|folder| folder.join(tool.name()))
+        .filter(|path| is_executable(path))
+        .find(|path| {
+            let output = Command::new(path).args(tool.version_arguments()).stdin(Stdio::null()).output();
+            output.is_ok_and(|output| {
+                output.status.success() && tool.accepts(&String::from_utf8_lossy(&output.stdout))
+            })
+        })
+}
+
+fn is_executable(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|entry| entry.is_file() && entry.permissions().mode() & 0o111 != 0)
+}
+
+struct Cache {
+    root: PathBuf,
+    folder: PathBuf,
+}
+
+impl Cache {
+    fn open() -> Result<Self> {
+        let base = std::env::var_os("XDG_CACHE_HOME")
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+            .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))
+            .ok_or_else(|| {
+                Error::new("Neither `HOME` nor `XDG_CACHE_HOME` is set, so there is no cache folder")
+            })?;
+        let root = base.join("oms-operator").join("tools");
+        fs::create_dir_all(&root).context(format_args!("Could not create {}", root.display()))?;
+        let mut hash = Sha256::new();
+        for part in [GO_MOD, GO_SUM, std::env::consts::OS, std::env::consts::ARCH] {
+            hash.update(part);
+        }
+        for tool in Tool::ALL {
+            hash.update(tool.linker_flags());
+        }
+        let key = short_hex(&hash.finalize());
+        let folder = root.join(format!("{}-{key}", Tool::KubeApiserver.version()));
+        Ok(Self { root, folder })
+    }
+
+    fn lacks(&self, tools: &[Tool]) -> Vec<Tool> {
+        tools.iter().copied().filter(|tool| !is_executable(&self.folder.join(tool.name()))).collect()
+    }
+
+    fn build_missing(&self, oms_dev: &Path, wanted: &[Tool]) -> Result<()> {
+        // Each binary is renamed into place when whole, so looking needs no lock.
+        if self.lacks(wanted).is_empty() {
+            return Ok(());
+        }
+        let lock_path = self.folder.with_extension("lock");
+        let lock =
+            File::create(&lock_path).context(format_args!("Could not create {}", lock_path.display()))?;
+        if lock.try_lock().is_err() {
+            eprintln!("Another process builds the Kubernetes tools; waiting for it");
+            lock.lock().context(format_args!("Could not lock {}", lock_path.display()))?;
+        }
+        let missing = self.lacks(wanted);
+        if missing.is_empty() {
+            return Ok(());
+        }
+        find_go()?;
+        fs::create_dir_all(&self.folder)
+            .context(format_args!("Could not create {}", self.folder.display()))?;
+        let build = self.folder.join(".build");
+        // What a killed build left; the lock says that nobody uses it.
+        let _ = fs::remove_dir_all(&build);
+        fs::create_dir(&build).context(format_args!("Could not create {}", build.display()))?;
+        let outcome = self.build(oms_dev, &build, &missing);
+        let _ = fs::remove_dir_all(&build);
+        outcome
+    }
+
+    fn build(&self, oms_dev: &Path, build: &Path, missing: &[Tool]) -> Result<()> {
+        for (name, text) in [("go.mod", GO_MOD), ("go.sum", GO_SUM)] {
+            fs::write(build.join(name), text).context("Could not write the build module")?;
+        }
+        let names: Vec<_> = missing.iter().map(|tool| tool.name()).collect();
+        eprintln!(
+            "Building {} with go into {} (once per machine; about 5 minutes and 4 GB of Go caches for all)",
+            names.join(", "),
+            self.folder.display()
+        );
+        for &tool in missing {
+            let whole = build.join(tool.name());
+            build_one(oms_dev, build, tool, &whole)?;
+            let target = self.folder.join(tool.name());
+            fs::rename(&whole, &target)
+                .context(format_args!("Could not move {} into place", target.display()))?;
+        }
+        Ok(())
+    }
+
+    /// A folder of symbolic links, for when the tools come from several places.
+    fn link(&self, found: &[(Tool, PathBuf)]) -> Result<PathBuf> {
+        let mut hash = Sha256::new();
+        for (_, path) in found {
+            hash.update(path.as_os_str().as_encoded_bytes());
+            hash.update([0]);
+        }
+        let folder = self.root.join(format!("links-{}", short_hex(&hash.finalize())));
+        fs::create_dir_all(&folder).context(format_args!("Could not create {}", folder.display()))?;
+        for (tool, target) in found {
+            let link = folder.join(tool.name());
+            if fs::read_link(&link).is_ok_and(|there| there == *target) {
+                continue;
+            }
+            // Renamed over, as another process may be making the same links.
+            let fresh = folder.join(format!(".{}-{}", tool.name(), std::process::id()));
+            let _ = fs::remove_file(&fresh);
+            symlink(target, &fresh)
+                .and_then(|()| fs::rename(&fresh, &link))
+                .context(format_args!("Could not link {}", link.display()))?;
+        }
+        Ok(folder)
+    }
+}
+
+fn short_hex(digest: &[u8]) -> String {
+    data_encoding::HEXLOWER.encode(&digest[..6])
+}
+
+fn find_go() -> Result<()> {
+    match Command::new("go").arg("version").stdin(Stdio::null()).stdout(Stdio::null()).status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(Error::new(format!("`go version` failed ({})", process::describe(status)))),
+        Err(_) => Err(Error::new(
+            "Missing tool `go`, which builds kube-apiserver and etcd: install Go 1.26 or later from \
+             https://go.dev/dl/ (or set KUBEBUILDER_ASSETS to a folder with them)",
+        )),
+    }
+}
+
+fn build_one(oms_dev: &Path, build: &Path, tool: Tool, whole: &Path) -> Result<()> {
+    let log_path = build.join(format!("{}.log", tool.name()));
+    let log = File::create(&log_path).context("Could not create the build log")?;
+    let mut go = Command::new("go");
+    go.args(["build", "-trimpath", "-mod=readonly", "-ldflags"])
+        .arg(tool.linker_flags())
+        .args([OsStr::new("-o"), whole.as_os_str()])
+        .arg(tool.package())
+        .current_dir(build)
+        .env("CGO_ENABLED", "0")
+        .env("GOWORK", "off")
+        .env_remove("GOFLAGS");
+    let started = Instant::now();
+    let same = log.try_clone().context("Could not share the build log")?;
+    let mut child = process::spawn_bound(oms_dev, &go, [Stdio::null(), log.into(), same.into()])?;
+    let mut told = started;
+    say(tool, "building");
+    let status = loop {
+        if let Some(status) = child.try_wait().context("Could not wait for go")? {
+            break status;
+        }
+        if told.elapsed() >= PROGRESS_INTERVAL {
+            told = Instant::now();
+            say(tool, &format!("building, {} s", started.elapsed().as_secs()));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    if !status.success() {
+        return Err(Error::new(format!(
+            "Could not build {} ({}):\n{}",
+            tool.name(),
+            process::describe(status),
+            process::tail(&log_path, 20)
+        )));
+    }
+    say(tool, &format!("built in {} s", started.elapsed().as_secs()));
+    Ok(())
+}
+
+fn say(tool: Tool, what: &str) {
+    let mut errors = std::io::stderr().lock();
+    let _ = writeln!(errors, "  {} {}: {what}", tool.name(), tool.version());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pinned_versions_are_read_from_the_go_module() {
+        assert_eq!(Tool::KubeApiserver.version(), "v1.36.3");
+        assert_eq!(Tool::Etcd.version(), "v3.6.8");
+        assert_eq!(Tool::Helm.version(), "v4.3.1");
+    }
+
+    #[test]
+    fn a_found_program_fits_when_its_minor_version_is_the_pinned_one() {
+        assert!(Tool::KubeApiserver.accepts("Kubernetes v1.36.0\n"));
+        assert!(!Tool::KubeApiserver.accepts("Kubernetes v1.35.4\n"));
+        assert!(Tool::Kubectl.accepts("Client Version: v1.36.3\nKustomize Version: v5.8.1\n"));
+        assert!(Tool::Etcd.accepts("etcd Version: 3.6.8\nGit SHA: Not provided\n"));
+        assert!(!Tool::Etcd.accepts("etcd Version: 3.5.21\n"));
+        assert!(Tool::Helm.accepts("v4.1+gabcdef"));
+        assert!(!Tool::Helm.accepts("v3.18.2+gabcdef"));
+        assert!(!Tool::Etcd.accepts("no version at all"));
+    }
+}
