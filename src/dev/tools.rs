@@ -230,7 +230,7 @@ impl Cache {
         if self.lacks(wanted).is_empty() {
             return Ok(());
         }
-        let lock_path = self.folder.with_extension("lock");
+        let lock_path = PathBuf::from(format!("{}.lock", self.folder.display()));
         let lock =
             File::create(&lock_path).context(format_args!("Could not create {}", lock_path.display()))?;
         if lock.try_lock().is_err() {
