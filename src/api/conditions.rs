@@ -71,6 +71,8 @@ reasons! {
     RemoteTaskGone,
     /// OMS refused for a cause outside of the spec; the operator tries again.
     RefusedForNow,
+    /// A costly option wants a word in `spec.acknowledge` first.
+    AcknowledgementRequired,
     /// Waits until `spec.approvedPlan` is set.
     ApprovalRequired,
     /// The referred connection does not exist.

@@ -68,15 +68,6 @@ pub struct CreateIntent {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Time")]
     pub sent_at: Option<Time>,
-    /// Complete searches since the answer got lost and its signature expired that found no task with the token.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    #[schemars(range(min = 0), extend("format" = "int64"))]
-    pub empty_searches: u32,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
-fn is_zero(number: &u32) -> bool {
-    *number == 0
 }
 
 /// How far the task is, as of the last step; exact numbers are in the metrics.

@@ -1,1 +1,10 @@
-//! (placeholder)
+//! Pure decisions: from what was observed to the next step and the status that tells of it.
+//!
+//! No async, no clock, no client in here: the time is an argument, the world is a [`seen`] value. So every
+//! decision can be tested with plain values, and the same view always leads to the same plan.
+
+pub mod migration_task;
+pub mod progress;
+pub mod seen;
+pub mod situation;
+pub mod token;

@@ -1,0 +1,258 @@
+//! The create protocol: never twice.
+//!
+//! finalizer → intent (conditional write) → search for our mark → `sentAt` (conditional write) → POST → ID →
+//! clear the intent, each in a pass of its own. `sentAt` parts what was provably never sent from what may have
+//! been: after a crash only the latter waits for its fence.
+
+use std::time::Duration;
+
+use super::{Draft, LookAgain, Plan, Step, words};
+use crate::api::CreateIntent;
+use crate::api::conditions::Reason;
+use crate::plan::seen::{Call, Delivered, Keys, LinkUp, RemoteTask, Search, TroubleKind};
+use crate::plan::situation::{Row, Situation, whole_seconds};
+use crate::plan::token::Token;
+
+/// How many complete searches have to find nothing, after the fence, before a create is repeated.
+const EMPTY_SEARCHES: usize = 2;
+
+/// Nothing was created and nothing is under way.
+pub(super) fn plan_new(mut draft: Draft<'_>) -> Plan {
+    if draft.suspended() {
+        draft.status.next_attempt_at = None;
+        draft.status.failure = None;
+        draft.status.suspended_at.get_or_insert_with(|| whole_seconds(draft.view.now));
+        let message = "`spec.suspend` is true: the task is not created; set it to false to create it";
+        return draft.finish(Situation::new(Row::Suspended, Reason::Suspended, message), Step::Rest, None);
+    }
+    let (mut draft, link) = match draft.link() {
+        Ok(linked) => linked,
+        Err(plan) => return *plan,
+    };
+    if let Some(change) = &link.changed {
+        let situation = Situation::new(Row::Hopeless, Reason::ConnectionChanged, change.clone());
+        return draft.finish(situation, Step::Rest, None);
+    }
+    if let Some(region) = &draft.spec().destination.region
+        && *region != link.region
+    {
+        let message = format!(
+            "`destination.region` is {region}, but the connection's region is {}: OMS copies only into its own region. \
+             Correct `destination.region`, or refer to a connection of that region",
+            link.region
+        );
+        return draft.finish(Situation::new(Row::Hopeless, Reason::InvalidSpec, message), Step::Rest, None);
+    }
+    let refused = draft.status.failure.as_ref().is_some_and(|failure| !failure.retryable);
+    let again_at = draft.status.next_attempt_at.as_ref().map(|at| at.0).filter(|at| *at > draft.view.now);
+    if refused && !draft.is_nudged() {
+        return draft.keep(Step::Rest, None);
+    }
+    if let Some(at) = again_at
+        && !draft.is_nudged()
+    {
+        // Refused keys are the one cause that shows in the cluster when it is gone.
+        if *draft.view.keys == Keys::NotRead {
+            return draft.keep(Step::ReadKeys, None);
+        }
+        if !draft.keys_changed() {
+            let again = draft.until(at).min(draft.view.policy.secret_check_interval);
+            return draft.keep(Step::Rest, LookAgain::after(again));
+        }
+    }
+    if let Some(until) = draft.view.quota_until {
+        draft.status.next_attempt_at = Some(whole_seconds(until));
+        let message = "A quota of the account at OMS is full. Nothing to do; the operator creates the task when there is room";
+        let again = LookAgain::after(draft.until(until));
+        return draft.finish(Situation::new(Row::Queued, Reason::QuotaExceeded, message), Step::Rest, again);
+    }
+    if *draft.view.keys == Keys::NotRead {
+        return draft.keep(Step::ReadKeys, None);
+    }
+    draft.tell_keys();
+    if let Keys::Missing { reason, message } = draft.view.keys {
+        draft.status.failure = None;
+        draft.status.next_attempt_at = None;
+        let situation = Situation::new(Row::Blocked, *reason, message.clone());
+        let again = LookAgain::after(draft.view.policy.secret_check_interval);
+        return draft.finish(situation, Step::Rest, again);
+    }
+    if !draft.has_finalizer() {
+        return draft.keep(Step::AddFinalizer, None);
+    }
+    intend(draft, link)
+}
+
+/// Writes the intent: from here on the spec is frozen.
+fn intend(mut draft: Draft<'_>, link: &LinkUp) -> Plan {
+    let attempt = draft.status.attempt.unwrap_or(1);
+    let token = Token::new(draft.view.mark.clone(), "", attempt);
+    draft.status.run = Some(1);
+    draft.status.attempt = Some(attempt);
+    draft.status.connection = Some(link.pinned.clone());
+    draft.status.create = Some(CreateIntent {
+        token: token.to_string(),
+        started_at: whole_seconds(draft.view.now),
+        sent_at: None,
+    });
+    draft.status.failure = None;
+    draft.status.next_attempt_at = None;
+    draft.status.suspended_at = None;
+    draft.note_keys();
+    draft.finish(creating(), Step::Rest, LookAgain::after(Duration::ZERO))
+}
+
+fn creating() -> Situation {
+    Situation::new(Row::Creating, Reason::Creating, "The task is being created at OMS")
+}
+
+/// The intent is on record, the ID is not.
+pub(super) fn plan_under_way(mut draft: Draft<'_>) -> Plan {
+    let Some(intent) = draft.status.create.clone() else { return plan_new(draft) };
+    if let Some(trouble) = draft.view.trouble.filter(|trouble| trouble.call == Call::Create) {
+        match trouble.delivery {
+            Delivered::Unknown => {}
+            Delivered::No | Delivered::Refused if intent.sent_at.is_some() && draft.view.permit.is_none() => {
+                return refused(draft);
+            }
+            Delivered::No | Delivered::Refused => {}
+        }
+    }
+    if intent.sent_at.is_none() && draft.suspended() {
+        draft.status.create = None;
+        return plan_new(draft);
+    }
+    let (mut draft, _) = match draft.link() {
+        Ok(linked) => linked,
+        Err(plan) => return *plan,
+    };
+    let newer_than = intent.sent_at.as_ref().unwrap_or(&intent.started_at).0;
+    match draft.view.search {
+        Search::Done { found, .. } if !found.is_empty() => {
+            let keep = best(found);
+            return record(draft, keep.id, Some(keep.name.clone()));
+        }
+        _ if draft.view.permit.is_some() => {}
+        Search::Pending => return unconfirmed(draft, &intent, None),
+        Search::Done { started_at, .. } if *started_at > newer_than => {}
+        _ => return unconfirmed(draft, &intent, Some(Step::Search)),
+    }
+    if let Some(trouble) = draft.view.trouble.filter(|trouble| trouble.retry_at > draft.view.now) {
+        let again = LookAgain::after(draft.until(trouble.retry_at));
+        let situation = match trouble.call {
+            Call::Create => Situation { row: Row::Creating, ..words::situation(trouble) },
+            _ => creating(),
+        };
+        return draft.finish(situation, Step::Rest, again);
+    }
+    match &intent.sent_at {
+        None => {
+            // Nothing carries our mark. The next pass sends, and only the process that wrote this may.
+            if let Some(create) = &mut draft.status.create {
+                create.sent_at = Some(whole_seconds(draft.view.now));
+            }
+            draft.finish(creating(), Step::Rest, LookAgain::after(Duration::ZERO))
+        }
+        Some(sent) if draft.view.permit == Some(sent.0) => send(draft, &intent),
+        Some(sent) => {
+            let fence = sent.0 + draft.view.policy.create_fence;
+            let Search::Done { empty, .. } = draft.view.search else {
+                return unconfirmed(draft, &intent, Some(Step::Search));
+            };
+            if empty.iter().filter(|started| **started > fence).count() >= EMPTY_SEARCHES {
+                // The lost call can no longer arrive and did not: the intent starts over.
+                if let Some(create) = &mut draft.status.create {
+                    create.sent_at = None;
+                    create.started_at = whole_seconds(draft.view.now);
+                }
+                return draft.finish(creating(), Step::Rest, LookAgain::after(Duration::ZERO));
+            }
+            unconfirmed(draft, &intent, None)
+        }
+    }
+}
+
+fn send(mut draft: Draft<'_>, intent: &CreateIntent) -> Plan {
+    match draft.view.keys {
+        Keys::NotRead => return draft.keep(Step::ReadKeys, None),
+        Keys::Missing { reason, message } => {
+            draft.status.create = None;
+            draft.tell_keys();
+            let situation = Situation::new(Row::Blocked, *reason, message.clone());
+            let again = LookAgain::after(draft.view.policy.secret_check_interval);
+            return draft.finish(situation, Step::Rest, again);
+        }
+        Keys::Ready(_) => draft.note_keys(),
+    }
+    let step = Token::parse(&intent.token).map_or(Step::Rest, Step::Create);
+    draft.finish(creating(), step, LookAgain::after(Duration::ZERO))
+}
+
+/// The answer got lost, or another process sent it: search until it shows or cannot come any more.
+fn unconfirmed(draft: Draft<'_>, intent: &CreateIntent, step: Option<Step>) -> Plan {
+    let Some(sent) = &intent.sent_at else {
+        return draft.finish(creating(), step.unwrap_or(Step::Rest), None);
+    };
+    let message = "The answer to the create is not known: the operator searches for the task and creates it again only \
+                   when it cannot appear any more. Nothing to do";
+    let situation = Situation::new(Row::Creating, Reason::CreateUnconfirmed, message);
+    // Growing intervals: an eighth of the time passed, between one second and one minute.
+    let passed = Duration::try_from(draft.view.now.duration_since(sent.0)).unwrap_or_default();
+    let pause = (passed / 8).clamp(Duration::from_secs(1), Duration::from_mins(1));
+    let searched = match draft.view.search {
+        Search::Done { started_at, .. } => {
+            Duration::try_from(draft.view.now.duration_since(*started_at)).ok()
+        }
+        _ => None,
+    };
+    let step =
+        step.or_else(|| searched.filter(|since| *since >= pause).map(|_| Step::Search)).unwrap_or(Step::Rest);
+    draft.finish(situation, step, LookAgain::after(pause))
+}
+
+/// Which of several tasks with our mark is kept: the one that copied most, else the lowest ID.
+fn best(found: &[RemoteTask]) -> &RemoteTask {
+    found
+        .iter()
+        .min_by_key(|task| {
+            (std::cmp::Reverse(task.counters.bytes_done), std::cmp::Reverse(task.counters.succeeded), task.id)
+        })
+        .unwrap_or(&found[0])
+}
+
+/// Records the ID and clears the intent.
+pub(super) fn record(mut draft: Draft<'_>, id: u64, name: Option<String>) -> Plan {
+    if let Search::Done { found, .. } = draft.view.search
+        && let Some(token) = found.iter().find(|task| task.id == id).and_then(|task| task.token.as_ref())
+    {
+        // After a lost status the attempt comes back with the task.
+        draft.status.attempt = Some(token.attempt);
+    }
+    draft.status.run.get_or_insert(1);
+    draft.status.attempt.get_or_insert(1);
+    draft.status.task_id = Some(id.to_string());
+    draft.status.task_name = name;
+    draft.status.create = None;
+    draft.status.failure = None;
+    draft.status.next_attempt_at = None;
+    let message = "OMS accepted the task and starts it by itself";
+    draft.finish(Situation::new(Row::Active, Reason::WaitingAtOMS, message), Step::Rest, None)
+}
+
+/// The create had no effect: the intent is taken back, the spec thaws.
+fn refused(mut draft: Draft<'_>) -> Plan {
+    let Some(trouble) = draft.view.trouble else { return plan_new(draft) };
+    let again = LookAgain::after(draft.until(trouble.retry_at));
+    if trouble.delivery == Delivered::No || trouble.kind == TroubleKind::Throttled {
+        // Nothing was decided about the spec: the same intent is sent again later.
+        if let Some(create) = &mut draft.status.create {
+            create.sent_at = None;
+        }
+        let situation = Situation { row: Row::Creating, ..words::situation(trouble) };
+        return draft.finish(situation, Step::Rest, again);
+    }
+    draft.status.create = None;
+    draft.status.failure = Some(words::failure(trouble));
+    draft.status.next_attempt_at = words::may_pass(trouble.kind).then(|| whole_seconds(trouble.retry_at));
+    draft.finish(words::situation(trouble), Step::Rest, again)
+}

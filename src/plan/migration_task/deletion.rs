@@ -1,0 +1,144 @@
+//! Delete means gone, but only as far as asked.
+
+use std::time::Duration;
+
+use super::{Draft, LookAgain, Plan, Step};
+use crate::api::DeletionPolicy;
+use crate::api::conditions::Reason;
+use crate::plan::seen::{Link, Remote, RemoteState, Search, TroubleKind};
+use crate::plan::situation::{Row, Situation};
+
+fn deleting(message: impl Into<String>) -> Situation {
+    Situation::new(Row::Deleting, Reason::Deleting, message)
+}
+
+/// Plans for an object that is being deleted.
+pub(super) fn plan(draft: Draft<'_>) -> Plan {
+    if !draft.has_finalizer() {
+        return draft.keep(Step::Rest, None);
+    }
+    let policy = draft.spec().deletion_policy.unwrap_or(draft.view.policy.deletion_policy);
+    let recorded = draft
+        .status
+        .task_id
+        .as_deref()
+        .and_then(|id| id.parse::<u64>().ok())
+        .or(draft.view.created.map(|(id, _)| *id));
+    let sent = draft.status.create.as_ref().and_then(|create| create.sent_at.as_ref()).map(|at| at.0);
+    if policy == DeletionPolicy::Orphan {
+        return release(draft);
+    }
+    match (recorded, sent) {
+        (None, None) => release(draft),
+        (None, Some(_)) if draft.view.permit.is_some() => release(draft),
+        (None, Some(sent)) => find(draft, sent),
+        (Some(id), _) => end(draft, id, policy),
+    }
+}
+
+fn release(draft: Draft<'_>) -> Plan {
+    draft.keep(Step::RemoveFinalizer { abandoned: None }, None)
+}
+
+/// A create may have arrived whose answer was lost: what it made has to be found first.
+fn find(mut draft: Draft<'_>, sent: jiff::Timestamp) -> Plan {
+    if let Link::Down { message, .. } = draft.view.link {
+        return abandon_later(draft, message);
+    }
+    let fence = sent + draft.view.policy.create_fence;
+    match draft.view.search {
+        Search::Done { found, started_at, .. } if !found.is_empty() && *started_at > sent => {
+            let task = &found[0];
+            draft.status.task_id = Some(task.id.to_string());
+            draft.status.task_name = Some(task.name.clone());
+            draft.status.create = None;
+            draft.finish(
+                deleting("The task is being removed from OMS"),
+                Step::Rest,
+                LookAgain::after(Duration::ZERO),
+            )
+        }
+        Search::Done { empty, .. } if empty.iter().any(|started| *started > fence) => release(draft),
+        Search::Pending => draft.finish(searching(), Step::Rest, LookAgain::after(Duration::from_secs(1))),
+        Search::Done { started_at, .. } => {
+            let passed = Duration::try_from(draft.view.now.duration_since(sent)).unwrap_or_default();
+            let pause = (passed / 8).clamp(Duration::from_secs(1), Duration::from_mins(1));
+            let since = Duration::try_from(draft.view.now.duration_since(*started_at)).unwrap_or_default();
+            let step = if since >= pause { Step::Search } else { Step::Rest };
+            draft.finish(searching(), step, LookAgain::after(pause))
+        }
+        Search::None => draft.finish(searching(), Step::Search, LookAgain::after(Duration::from_secs(1))),
+    }
+}
+
+fn searching() -> Situation {
+    deleting(
+        "The answer to the create is not known: the operator searches for the task to remove it. Nothing to do",
+    )
+}
+
+/// Stops and deletes, as far as the policy asks, and confirms it.
+fn end(draft: Draft<'_>, id: u64, policy: DeletionPolicy) -> Plan {
+    if let Link::Down { message, .. } = draft.view.link {
+        return abandon_later(draft, message);
+    }
+    if let Some(trouble) = draft.view.trouble.filter(|trouble| trouble.retry_at > draft.view.now) {
+        if matches!(trouble.kind, TroubleKind::Credentials | TroubleKind::Permission) {
+            return abandon_later(draft, &format!("OMS refuses the connection's keys: {}", trouble.message));
+        }
+        let again = LookAgain::after(draft.until(trouble.retry_at));
+        return draft.finish(deleting(waiting_words(policy)), Step::Rest, again);
+    }
+    let keep = policy == DeletionPolicy::StopAndKeep;
+    match draft.view.remote {
+        Remote::Gone => release(draft),
+        Remote::Pending | Remote::Stale => draft.finish(deleting(waiting_words(policy)), Step::Show, None),
+        Remote::Known(remote) => match remote.state {
+            RemoteState::Running => {
+                draft.finish(deleting(waiting_words(policy)), Step::Stop(id), LookAgain::fresh(1))
+            }
+            RemoteState::Stopped | RemoteState::Failed | RemoteState::Succeeded if keep => release(draft),
+            RemoteState::Waiting if keep => {
+                let message = "A task that waits at OMS cannot be stopped: the operator waits until it runs, then stops it. \
+                               Set `spec.deletionPolicy` to Delete or Orphan to end this at once";
+                draft.finish(deleting(message), Step::Rest, LookAgain::fresh(2))
+            }
+            RemoteState::Waiting | RemoteState::Stopped | RemoteState::Failed | RemoteState::Succeeded => {
+                draft.finish(deleting(waiting_words(policy)), Step::Delete(id), LookAgain::fresh(0))
+            }
+            RemoteState::Stopping | RemoteState::Retrying | RemoteState::Unknown => {
+                draft.finish(deleting(waiting_words(policy)), Step::Rest, LookAgain::fresh(1))
+            }
+        },
+    }
+}
+
+fn waiting_words(policy: DeletionPolicy) -> &'static str {
+    match policy {
+        DeletionPolicy::StopAndKeep => "The task is being stopped at OMS; its record stays",
+        _ => "The task is being removed from OMS",
+    }
+}
+
+/// Says that the clean-up is blocked, waits a bounded time, then lets go.
+fn abandon_later(draft: Draft<'_>, why: &str) -> Plan {
+    let since = draft.view.task.metadata.deletion_timestamp.as_ref().map_or(draft.view.now, |at| at.0);
+    let give_up_at = since + draft.view.policy.cleanup_timeout;
+    if give_up_at <= draft.view.now {
+        let task = draft
+            .status
+            .task_id
+            .as_deref()
+            .map_or_else(|| "a task whose ID is not known".to_owned(), |id| format!("task {id}"));
+        let project = draft.status.connection.as_ref().map_or_else(String::new, |pinned| {
+            format!(" of project {} at {}", pinned.project_id, pinned.endpoint)
+        });
+        let abandoned = Some(format!("{task}{project} may still be at OMS: {why}"));
+        return draft.keep(Step::RemoveFinalizer { abandoned }, None);
+    }
+    let message = format!(
+        "The clean-up at OMS is blocked: {why}. Mend that, or the operator lets go at {give_up_at:.0} and leaves the task at OMS"
+    );
+    let again = LookAgain::after(draft.until(give_up_at).min(Duration::from_secs(10)));
+    draft.finish(Situation::new(Row::Deleting, Reason::CleanupBlocked, message), Step::Rest, again)
+}

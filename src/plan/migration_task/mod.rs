@@ -1,0 +1,319 @@
+//! What to do next for one MigrationTask, and what its status says about it.
+//!
+//! [`plan`] is total and pure. The engine does with the answer, in this order: a look (then it plans again), a
+//! change of the finalizer, a write of the status when it differs from the stored one, or the one call to OMS.
+//! So whatever has to be on record before a call simply stands in the status that comes with it.
+
+mod create;
+mod deletion;
+mod run;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+
+use super::seen::{Keys, Link, LinkUp, Remote, RemoteTask, Search, Trouble};
+use super::situation::{self, Situation};
+use super::token::{ObjectMark, Token};
+use crate::api::conditions::{Reason, types};
+use crate::api::{self, DeletionPolicy, MigrationTask, MigrationTaskSpec, MigrationTaskStatus};
+
+/// Operator-wide settings that decisions depend on.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Deletion policy of objects that name none.
+    pub deletion_policy: DeletionPolicy,
+    /// How long a clean-up waits for usable credentials.
+    pub cleanup_timeout: Duration,
+    /// How long a signed create can still arrive: OMS's 15 minutes, skew and list lag.
+    pub create_fence: Duration,
+    /// How often missing or refused keys are looked at again.
+    pub secret_check_interval: Duration,
+}
+
+/// Everything that a decision depends on.
+#[derive(Clone, Debug)]
+pub struct View<'a> {
+    /// The object, not older than our own last write.
+    pub task: &'a MigrationTask,
+    /// Now.
+    pub now: Timestamp,
+    /// Operator-wide settings.
+    pub policy: &'a Policy,
+    /// The object's mark.
+    pub mark: &'a ObjectMark,
+    /// The way to OMS.
+    pub link: &'a Link,
+    /// The bucket keys.
+    pub keys: &'a Keys,
+    /// The recorded task at OMS.
+    pub remote: &'a Remote,
+    /// The search for tasks with our mark.
+    pub search: &'a Search,
+    /// Other live tasks with our mark than the recorded one.
+    pub siblings: &'a [RemoteTask],
+    /// ID and name that OMS answered to our create, not recorded yet.
+    pub created: Option<&'a (u64, String)>,
+    /// The `sentAt` that this process wrote and did not use yet.
+    pub permit: Option<Timestamp>,
+    /// When this process started the task again last.
+    pub started_again_at: Option<Timestamp>,
+    /// What OMS said to the last call, when it was no success.
+    pub trouble: Option<&'a Trouble>,
+    /// Until when the project's quota gate is closed.
+    pub quota_until: Option<Timestamp>,
+    /// Whether it is time to store progress that has not reached the next step.
+    pub progress_due: bool,
+}
+
+/// What to do, and what the status says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// The whole status, as it should be stored before the step.
+    pub status: MigrationTaskStatus,
+    /// The step.
+    pub step: Step,
+    /// When to look again without being woken.
+    pub look_again: Option<LookAgain>,
+}
+
+/// When to look again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LookAgain {
+    /// After this time.
+    pub after: Duration,
+    /// Whether the task at OMS has to be read then, because a change there is awaited.
+    pub fresh: bool,
+}
+
+impl LookAgain {
+    fn after(after: Duration) -> Option<Self> {
+        Some(Self { after, fresh: false })
+    }
+
+    fn fresh(seconds: u64) -> Option<Self> {
+        Some(Self { after: Duration::from_secs(seconds), fresh: true })
+    }
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Nothing.
+    Rest,
+    /// Look: read the bucket keys.
+    ReadKeys,
+    /// Look: join the next scan of all tasks.
+    Search,
+    /// Look: read the recorded task.
+    Show,
+    /// Add the finalizer.
+    AddFinalizer,
+    /// Remove the finalizer; with a text when something may be left at OMS.
+    RemoveFinalizer {
+        /// What is left behind, and why.
+        abandoned: Option<String>,
+    },
+    /// Create the task with this token.
+    Create(Token),
+    /// Start the task again.
+    Start {
+        /// The task.
+        id: u64,
+        /// Only the objects that failed.
+        only_failed: bool,
+    },
+    /// Stop a task.
+    Stop(u64),
+    /// Delete the record of a task.
+    Delete(u64),
+    /// Set the bandwidth windows of the spec.
+    SetBandwidth(u64),
+    /// Set the priority of the spec.
+    SetPriority(u64),
+    /// Stop or delete a second task that carries our token.
+    RemoveDuplicate {
+        /// The duplicate.
+        id: u64,
+        /// Whether it has to be stopped first.
+        stop: bool,
+    },
+}
+
+impl Step {
+    /// Whether it only looks.
+    pub fn is_look(&self) -> bool {
+        matches!(self, Self::ReadKeys | Self::Search | Self::Show)
+    }
+}
+
+/// Plans the next step.
+pub fn plan(view: &View<'_>) -> Plan {
+    let draft = Draft::new(view);
+    if view.task.metadata.deletion_timestamp.is_some() {
+        return deletion::plan(draft);
+    }
+    if view.task.annotations().get(api::PAUSED).is_some_and(|value| value == "true") {
+        return Plan { status: draft.stored(), step: Step::Rest, look_again: None };
+    }
+    if draft.status.task_id.is_some() {
+        run::plan(draft)
+    } else if let Some((id, name)) = view.created {
+        create::record(draft, *id, Some(name.clone()))
+    } else if draft.status.create.is_some() {
+        create::plan_under_way(draft)
+    } else {
+        create::plan_new(draft)
+    }
+}
+
+/// A plan in the making.
+struct Draft<'a> {
+    view: &'a View<'a>,
+    status: MigrationTaskStatus,
+}
+
+impl<'a> Draft<'a> {
+    fn new(view: &'a View<'a>) -> Self {
+        Self { view, status: view.task.status.clone().unwrap_or_default() }
+    }
+
+    fn spec(&self) -> &'a MigrationTaskSpec {
+        &self.view.task.spec
+    }
+
+    fn stored(&self) -> MigrationTaskStatus {
+        self.view.task.status.clone().unwrap_or_default()
+    }
+
+    fn generation(&self) -> i64 {
+        self.view.task.metadata.generation.unwrap_or_default()
+    }
+
+    fn suspended(&self) -> bool {
+        self.spec().suspend.unwrap_or(false)
+    }
+
+    fn has_finalizer(&self) -> bool {
+        self.view.task.finalizers().iter().any(|finalizer| finalizer == api::FINALIZER)
+    }
+
+    /// The value of the annotation that asks for a look now.
+    fn requested(&self) -> Option<&'a String> {
+        self.view.task.annotations().get(api::RECONCILE_REQUESTED_AT)
+    }
+
+    /// Whether somebody changed the spec or asked for a look since the status was written.
+    fn is_nudged(&self) -> bool {
+        let stored = self.view.task.status.as_ref();
+        stored.is_none_or(|status| status.observed_generation != self.generation())
+            || self.requested() != stored.and_then(|status| status.last_handled_reconcile_at.as_ref())
+    }
+
+    /// The usable connection, or the plan that waits for one.
+    fn link(mut self) -> Result<(Self, &'a LinkUp), Box<Plan>> {
+        self.tell_link();
+        match self.view.link {
+            Link::Up(up) => Ok((self, up)),
+            Link::Down { reason, message } => {
+                let situation = Situation::new(situation::Row::Blocked, *reason, message.clone());
+                let again = LookAgain::after(self.view.policy.secret_check_interval);
+                Err(Box::new(self.finish(situation, Step::Rest, again)))
+            }
+        }
+    }
+
+    fn tell_link(&mut self) {
+        let (status, reason, message) = match self.view.link {
+            Link::Up(LinkUp { changed: None, pinned, .. }) => {
+                ("True", Reason::ConnectionResolved, format!("{} `{}` is used", pinned.kind, pinned.name))
+            }
+            Link::Up(LinkUp { changed: Some(change), .. }) => {
+                ("False", Reason::ConnectionChanged, change.clone())
+            }
+            Link::Down { reason, message } => ("False", *reason, message.clone()),
+        };
+        self.set(types::CONNECTION_READY, status, reason, &message);
+    }
+
+    /// Tells of the keys when they were read.
+    fn tell_keys(&mut self) {
+        match self.view.keys {
+            Keys::NotRead => {}
+            Keys::Ready(_) => {
+                self.set(
+                    types::CREDENTIALS_READY,
+                    "True",
+                    Reason::CredentialsResolved,
+                    "The bucket keys could be read",
+                );
+            }
+            Keys::Missing { reason, message } => {
+                self.set(types::CREDENTIALS_READY, "False", *reason, message)
+            }
+        }
+    }
+
+    fn set(&mut self, type_: &str, status: &str, reason: Reason, message: &str) {
+        let generation = self.generation();
+        situation::set(
+            &mut self.status.conditions,
+            type_,
+            status,
+            reason,
+            message,
+            generation,
+            self.view.now,
+        );
+    }
+
+    /// Whether the keys that were read differ from those that were sent last.
+    fn keys_changed(&self) -> bool {
+        let Keys::Ready(keys) = self.view.keys else { return false };
+        keys.len() != self.status.observed_credentials.len()
+            || keys.iter().any(|key| {
+                !self
+                    .status
+                    .observed_credentials
+                    .iter()
+                    .any(|sent| sent.role == key.role && sent.digest == key.digest)
+            })
+    }
+
+    /// Notes which keys are about to be sent; a relabelled Secret is no change.
+    fn note_keys(&mut self) {
+        if let Keys::Ready(keys) = self.view.keys
+            && self.keys_changed()
+        {
+            self.status.observed_credentials.clone_from(keys);
+        }
+    }
+
+    /// A plan that leaves the conditions as they are stored.
+    fn keep(self, step: Step, look_again: Option<LookAgain>) -> Plan {
+        Plan { status: self.stored(), step, look_again }
+    }
+
+    fn finish(mut self, situation: Situation, step: Step, look_again: Option<LookAgain>) -> Plan {
+        let verdict = situation::judge(situation.row, self.spec().ready_when, false);
+        let generation = self.generation();
+        self.status.phase = Some(verdict.phase);
+        self.status.observed_generation = generation;
+        self.status.last_handled_reconcile_at = self.requested().cloned();
+        self.status.conditions =
+            situation::conditions(&self.status.conditions, &situation, verdict, generation, self.view.now);
+        for condition in &mut self.status.conditions {
+            condition.observed_generation = Some(generation);
+        }
+        Plan { status: self.status, step, look_again }
+    }
+
+    /// Time until a moment, at least one second.
+    fn until(&self, at: Timestamp) -> Duration {
+        Duration::try_from(at.duration_since(self.view.now)).unwrap_or_default().max(Duration::from_secs(1))
+    }
+}

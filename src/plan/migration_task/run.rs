@@ -1,0 +1,409 @@
+//! A task that exists at OMS: suspend and resume, live settings, its end.
+
+use std::time::Duration;
+
+use super::{Draft, LookAgain, Plan, Step, words};
+use crate::api::conditions::{Reason, types};
+use crate::api::{Acknowledgement, FailedObjects, Failure, Phase};
+use crate::plan::progress;
+use crate::plan::seen::{
+    Keys, Link, Remote, RemoteFailure, RemoteState, RemoteTask, Trouble, TroubleKind, Window,
+};
+use crate::plan::situation::{self, Row, Situation, whole_seconds};
+
+/// Failures of the task's surroundings, mended outside of the spec: bucket, keys, permissions, space, the list
+/// file, an empty source, trouble of a service. When nothing was copied, such a task is started again later.
+const SURROUNDINGS: &[&str] = &[
+    "TRF.0001", "TRF.0003", "TRF.0012", "TRF.0013", "TRF.0015", "TRF.0017", "TRF.0020", "TRF.0024",
+    "TRF.0025", "TRF.0026", "TRF.0027", "TRF.0028", "TRF.0029", "TRF.0030", "TRF.0051", "TRF.0052",
+    "TRF.0053", "TRF.0054", "TRF.0055", "TRF.0056", "TRF.0057", "TRF.0058", "TRF.0061", "TRF.0063",
+    "TRF.0151", "TRF.0152", "TRF.0153", "TRF.0154", "TRF.0155", "TRF.0157", "TRF.0159", "TRF.0161",
+];
+
+/// Plans for a task whose ID is recorded.
+pub(super) fn plan(mut draft: Draft<'_>) -> Plan {
+    let Some(id) = draft.status.task_id.as_deref().and_then(|id| id.parse::<u64>().ok()) else {
+        let message = "`status.taskId` holds no task ID. Delete the object and create it again";
+        return draft.finish(Situation::new(Row::Hopeless, Reason::InvalidSpec, message), Step::Rest, None);
+    };
+    if is_over(&draft) {
+        return over(draft);
+    }
+    draft.tell_link();
+    if let Link::Down { .. } = draft.view.link {
+        // The task goes on at OMS; only our view of it is gone, and that is what `ConnectionReady` says.
+        let (status, again) =
+            (draft.status.clone(), LookAgain::after(draft.view.policy.secret_check_interval));
+        return Plan { status, step: Step::Rest, look_again: again };
+    }
+    if let Some(duplicate) = draft.view.siblings.iter().find(|task| task.id != id) {
+        let stop = matches!(duplicate.state, RemoteState::Running);
+        let step = Step::RemoveDuplicate { id: duplicate.id, stop };
+        return Plan { status: draft.status, step, look_again: LookAgain::after(Duration::from_secs(2)) };
+    }
+    match draft.view.remote {
+        Remote::Pending => {
+            if draft.suspended() {
+                draft.keep(Step::Show, None)
+            } else {
+                Plan { status: draft.status, step: Step::Rest, look_again: None }
+            }
+        }
+        Remote::Stale => Plan { status: draft.stored(), step: Step::Show, look_again: None },
+        Remote::Gone => gone(draft),
+        Remote::Known(remote) => known(draft, remote),
+    }
+}
+
+/// Whether the task reached its end, so that it costs no call any more.
+fn is_over(draft: &Draft<'_>) -> bool {
+    let ended =
+        matches!(draft.status.phase, Some(Phase::Succeeded | Phase::SucceededWithFailures | Phase::Failed));
+    let asked = draft.requested() != draft.status.last_handled_reconcile_at.as_ref();
+    // A failed task may have been started at the console: somebody who asks for a look gets one.
+    ended && !(asked && draft.status.phase == Some(Phase::Failed))
+}
+
+fn over(draft: Draft<'_>) -> Plan {
+    let (row, status) = match draft.status.phase {
+        Some(Phase::Succeeded) => (Row::Succeeded, "True"),
+        Some(Phase::SucceededWithFailures) => (Row::SucceededWithFailures, "True"),
+        _ => (Row::Failed, "False"),
+    };
+    let stored =
+        situation::find(&draft.status.conditions, types::READY).filter(|ready| ready.status == status);
+    let (reason, message) = stored.map_or((None, String::new()), |ready| {
+        let reason =
+            Reason::ALL.iter().map(|(reason, _)| *reason).find(|reason| reason.as_str() == ready.reason);
+        (reason, ready.message.clone())
+    });
+    let reason = reason.unwrap_or(if status == "True" { Reason::Succeeded } else { Reason::TaskFailed });
+    draft.finish(Situation::new(row, reason, message), Step::Rest, None)
+}
+
+fn gone(mut draft: Draft<'_>) -> Plan {
+    if draft.status.suspended_at.is_some() && nothing_copied_yet(&draft) {
+        // We deleted the record of a waiting task; resuming creates the next attempt.
+        draft.status.task_id = None;
+        draft.status.task_name = None;
+        draft.status.progress = None;
+        draft.status.attempt = draft.status.attempt.map(|attempt| attempt + 1);
+        if draft.suspended() {
+            return draft.finish(suspended(true), Step::Rest, None);
+        }
+        let situation = Situation::new(Row::Creating, Reason::Resuming, "The task is created again");
+        return draft.finish(situation, Step::Rest, LookAgain::after(Duration::ZERO));
+    }
+    let message = "The task no longer exists at OMS, and the operator does not migrate again by itself. \
+                   To migrate again, delete this object and create it anew";
+    draft.finish(Situation::new(Row::Hopeless, Reason::RemoteTaskGone, message), Step::Rest, None)
+}
+
+fn nothing_copied_yet(draft: &Draft<'_>) -> bool {
+    draft.status.progress.as_ref().is_none_or(|progress| progress.objects.succeeded == 0)
+}
+
+fn suspended(waiting: bool) -> Situation {
+    let message = if waiting {
+        "`spec.suspend` is true: the task was still waiting and is created again when you set it to false"
+    } else {
+        "`spec.suspend` is true: the task is stopped; set it to false to go on"
+    };
+    Situation::new(Row::Suspended, Reason::Suspended, message)
+}
+
+fn known(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
+    draft.status.task_name = Some(remote.name.clone());
+    draft.status.started_at = remote.started_at.map(whole_seconds);
+    let resting = matches!(remote.state, RemoteState::Stopped | RemoteState::Failed | RemoteState::Succeeded);
+    draft.status.progress = Some(if resting {
+        progress::at_rest(&remote.counters)
+    } else {
+        let due = draft.view.progress_due;
+        progress::step(draft.status.progress.as_ref(), progress::of(&remote.counters), due)
+    });
+    if remote.state == RemoteState::Waiting && remote.counters == crate::plan::seen::Counters::default() {
+        draft.status.progress = None;
+    }
+    match remote.state {
+        RemoteState::Succeeded => succeeded(draft, remote),
+        RemoteState::Failed => failed(draft, remote),
+        _ if draft.suspended() => suspend(draft, remote),
+        RemoteState::Stopped => stopped(draft, remote),
+        _ => active(draft, remote),
+    }
+}
+
+fn ended(draft: &mut Draft<'_>, remote: &RemoteTask) {
+    draft.status.finished_at = remote.started_at.map(|at| whole_seconds(at + remote.took)).or_else(|| {
+        // Without a time from OMS the moment at which we saw it has to do; it stays once written.
+        draft.status.finished_at.clone().or_else(|| Some(whole_seconds(draft.view.now)))
+    });
+    draft.status.failed_objects = (remote.counters.failed > 0)
+        .then(|| FailedObjects { count: remote.counters.failed, list: remote.failed_list.clone() });
+    draft.status.suspended_at = None;
+    situation::remove(&mut draft.status.conditions, types::PRIORITY_PENDING);
+}
+
+fn succeeded(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
+    ended(&mut draft, remote);
+    draft.status.failure = None;
+    draft.status.next_attempt_at = None;
+    let counters = &remote.counters;
+    let situation = if counters.failed > 0 {
+        let list = remote
+            .failed_list
+            .as_deref()
+            .map_or_else(String::new, |list| format!("; OMS lists them in `{list}`"));
+        let message = format!(
+            "{} of {} objects failed{list} in the destination bucket. Mend their causes, then migrate them again",
+            counters.failed, counters.total
+        );
+        Situation::new(Row::SucceededWithFailures, Reason::SucceededWithFailures, message)
+    } else {
+        let message = format!("{} objects copied, {} skipped", counters.succeeded, counters.skipped);
+        Situation::new(Row::Succeeded, Reason::Succeeded, message)
+    };
+    draft.finish(situation, Step::Rest, None)
+}
+
+fn failed(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
+    ended(&mut draft, remote);
+    let RemoteFailure { code, message, remedy } = remote.failure.clone().unwrap_or_default();
+    let surroundings = SURROUNDINGS.contains(&code.as_str()) && remote.counters.succeeded == 0;
+    let failure = Failure { code: code.clone(), message: message.clone(), remedy, retryable: surroundings };
+    draft.status.failure = Some(failure);
+    let said = if message.is_empty() {
+        "OMS gave no reason".to_owned()
+    } else {
+        message.trim_end_matches('.').to_owned()
+    };
+    let code = if code.is_empty() { String::new() } else { format!(" ({code})") };
+    if draft.suspended() && surroundings {
+        draft.status.next_attempt_at = None;
+        draft.status.suspended_at.get_or_insert_with(|| whole_seconds(draft.view.now));
+        return draft.finish(suspended(false), Step::Rest, None);
+    }
+    if !surroundings {
+        draft.status.next_attempt_at = None;
+        let list = remote.failed_list.as_deref().map_or_else(String::new, |list| {
+            format!(" OMS lists the failed objects in `{list}` of the destination bucket.")
+        });
+        let message = format!(
+            "The task failed at OMS{code}: {said}.{list} Mend the cause, then delete this object and create it anew"
+        );
+        return draft.finish(Situation::new(Row::Failed, Reason::TaskFailed, message), Step::Rest, None);
+    }
+    retry(
+        draft,
+        remote,
+        &format!(
+            "Nothing was copied, because of the task's surroundings{code}: {said}. Mend the cause; the operator starts the task again by itself"
+        ),
+    )
+}
+
+/// Starts a task again whose surroundings failed it, at growing intervals or when its keys changed.
+fn retry(mut draft: Draft<'_>, remote: &RemoteTask, message: &str) -> Plan {
+    let situation = Situation::new(Row::RetryDue, Reason::RetryScheduled, message);
+    let due = draft.status.next_attempt_at.as_ref().map(|at| at.0);
+    let started = draft.view.started_again_at.is_some_and(|at| due.is_some_and(|due| at >= due));
+    if draft.status.phase != Some(Phase::Retrying) || due.is_none() || started {
+        let restarts = draft.status.restarts.unwrap_or(0) + i64::from(started);
+        if started {
+            draft.status.restarts = Some(restarts);
+        }
+        let pause =
+            Duration::from_mins(1).saturating_mul(1 << restarts.clamp(0, 4)).min(Duration::from_mins(10));
+        draft.status.next_attempt_at = Some(whole_seconds(draft.view.now + pause));
+        return draft.finish(situation, Step::Rest, LookAgain::after(Duration::from_secs(1)));
+    }
+    if *draft.view.keys == Keys::NotRead {
+        return draft.keep(Step::ReadKeys, None);
+    }
+    draft.tell_keys();
+    if let Keys::Missing { reason, message } = draft.view.keys {
+        let situation = Situation::new(Row::RetryDue, *reason, message.clone());
+        let again = LookAgain::after(draft.view.policy.secret_check_interval);
+        return draft.finish(situation, Step::Rest, again);
+    }
+    if let Some(due) = due.filter(|due| *due > draft.view.now)
+        && !draft.keys_changed()
+        && !draft.is_nudged()
+    {
+        let again = draft.until(due).min(draft.view.policy.secret_check_interval);
+        return draft.finish(situation, Step::Rest, LookAgain::after(again));
+    }
+    start(draft, remote, situation)
+}
+
+/// Starts a stopped or failed task, with keys that are on record first.
+fn start(mut draft: Draft<'_>, remote: &RemoteTask, situation: Situation) -> Plan {
+    if let Some(trouble) = held(&draft) {
+        return hold(draft, trouble);
+    }
+    let restore_again = draft.spec().acknowledge.contains(&Acknowledgement::RestoreAgain);
+    if draft.spec().enable_restore && !restore_again {
+        let message = "Starting a task with `enableRestore` restores, and pays for, archived objects again. \
+                       Add `RestoreAgain` to `spec.acknowledge` to go on";
+        return draft.finish(
+            Situation::new(Row::StoppedExternally, Reason::AcknowledgementRequired, message),
+            Step::Rest,
+            None,
+        );
+    }
+    match draft.view.keys {
+        Keys::NotRead => return draft.keep(Step::ReadKeys, None),
+        Keys::Missing { reason, message } => {
+            draft.tell_keys();
+            let situation = Situation::new(Row::Blocked, *reason, message.clone());
+            let again = LookAgain::after(draft.view.policy.secret_check_interval);
+            return draft.finish(situation, Step::Rest, again);
+        }
+        Keys::Ready(_) => {
+            draft.tell_keys();
+            draft.note_keys();
+        }
+    }
+    if remote.state == RemoteState::Failed {
+        // On record before the call, so that a crash in between does not shorten the next pause.
+        let due = whole_seconds(draft.view.now);
+        if draft.status.next_attempt_at.as_ref().is_some_and(|at| at.0 > draft.view.now) {
+            draft.status.next_attempt_at = Some(due);
+        }
+    }
+    draft.finish(situation, Step::Start { id: remote.id, only_failed: false }, LookAgain::fresh(1))
+}
+
+fn stopped(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
+    if let Some(step) = live_settings(&mut draft, remote) {
+        let situation = Situation::new(Row::Active, Reason::Resuming, "The task is being started again");
+        return draft.finish(situation, step, LookAgain::fresh(1));
+    }
+    if draft.status.suspended_at.is_none() {
+        let message = "Somebody else stopped the task at OMS, and the operator leaves it so. \
+                       Start it at the console, or set `spec.suspend` to true and back to false";
+        let situation = Situation::new(Row::StoppedExternally, Reason::StoppedExternally, message);
+        return draft.finish(situation, Step::Rest, None);
+    }
+    let situation = Situation::new(Row::Active, Reason::Resuming, "The task is being started again");
+    start(draft, remote, situation)
+}
+
+fn suspend(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
+    // On record before the call: a task that we stopped is ours to start again.
+    draft.status.suspended_at.get_or_insert_with(|| whole_seconds(draft.view.now));
+    let stopping = |message: &str| Situation::new(Row::Stopping, Reason::Suspending, message);
+    if let Some(trouble) = held(&draft) {
+        let again = LookAgain::after(draft.until(trouble.retry_at));
+        return draft.finish(stopping("The task is being stopped"), Step::Rest, again);
+    }
+    match remote.state {
+        RemoteState::Stopped => {
+            if let Some(step) = live_settings(&mut draft, remote) {
+                return draft.finish(suspended(false), step, LookAgain::fresh(1));
+            }
+            draft.finish(suspended(false), Step::Rest, None)
+        }
+        RemoteState::Running => {
+            draft.finish(stopping("The task is being stopped"), Step::Stop(remote.id), LookAgain::fresh(1))
+        }
+        // OMS cannot stop a task that waits. As nothing was copied, its record can go.
+        RemoteState::Waiting if remote.counters.succeeded == 0 => draft.finish(
+            stopping("The task is taken out of OMS's queue"),
+            Step::Delete(remote.id),
+            LookAgain::fresh(1),
+        ),
+        _ => draft.finish(stopping("The task is being stopped"), Step::Rest, LookAgain::fresh(2)),
+    }
+}
+
+fn active(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
+    if remote.state == RemoteState::Stopping && draft.status.suspended_at.is_some() {
+        // Our own stop is still under way: the mark has to stay until the task is stopped and started again.
+        let situation = Situation::new(
+            Row::Active,
+            Reason::Resuming,
+            "The task is started again once its stop is complete",
+        );
+        return draft.finish(situation, Step::Rest, LookAgain::fresh(1));
+    }
+    draft.status.suspended_at = None;
+    draft.status.finished_at = None;
+    draft.status.failed_objects = None;
+    draft.status.failure = None;
+    if draft.status.next_attempt_at.take().is_some() {
+        draft.status.restarts = Some(draft.status.restarts.unwrap_or(0) + 1);
+    }
+    let (reason, message) = match remote.state {
+        RemoteState::Waiting => {
+            (Reason::WaitingAtOMS, "The task waits in OMS's queue; OMS starts it by itself")
+        }
+        RemoteState::Retrying => (Reason::RetryingAtOMS, "OMS checks or retries the task by itself"),
+        RemoteState::Stopping => (Reason::StoppedExternally, "Somebody else is stopping the task at OMS"),
+        _ => (Reason::Running, "OMS copies the objects"),
+    };
+    let situation = Situation::new(Row::Active, reason, message);
+    if let Some(step) = live_settings(&mut draft, remote) {
+        return draft.finish(situation, step, LookAgain::fresh(1));
+    }
+    let again = if remote.state == RemoteState::Stopping { LookAgain::fresh(2) } else { None };
+    draft.finish(situation, Step::Rest, again)
+}
+
+/// The call that brings bandwidth or priority to what the spec says, if one is possible now.
+fn live_settings(draft: &mut Draft<'_>, remote: &RemoteTask) -> Option<Step> {
+    let wanted = windows(draft);
+    let priority = draft.spec().priority.as_str();
+    let differs = remote.priority.as_deref().is_some_and(|current| !current.eq_ignore_ascii_case(priority));
+    let possible = matches!(remote.state, RemoteState::Waiting | RemoteState::Stopped | RemoteState::Failed);
+    if differs && !possible {
+        let message = format!(
+            "The priority becomes {priority} as soon as OMS allows it: while the task waits, is stopped or has failed"
+        );
+        draft.set(types::PRIORITY_PENDING, "True", Reason::TaskIsRunning, &message);
+    } else {
+        situation::remove(&mut draft.status.conditions, types::PRIORITY_PENDING);
+    }
+    if held(draft).is_some() {
+        return None;
+    }
+    if wanted != remote.windows {
+        return Some(Step::SetBandwidth(remote.id));
+    }
+    (differs && possible).then_some(Step::SetPriority(remote.id))
+}
+
+fn windows(draft: &Draft<'_>) -> Vec<Window> {
+    let mut windows: Vec<_> = draft
+        .spec()
+        .bandwidth_policy
+        .iter()
+        .map(|window| Window {
+            start: window.start.clone(),
+            end: window.end.clone(),
+            bytes_per_second: window.max_bandwidth.bytes_per_second().unwrap_or_default(),
+        })
+        .collect();
+    windows.sort();
+    windows
+}
+
+/// Trouble with the last call whose time to try again has not come.
+fn held<'a>(draft: &Draft<'a>) -> Option<&'a Trouble> {
+    draft
+        .view
+        .trouble
+        .filter(|trouble| trouble.retry_at > draft.view.now && trouble.kind != TroubleKind::Conflict)
+}
+
+fn hold(draft: Draft<'_>, trouble: &Trouble) -> Plan {
+    let mut draft = draft;
+    let again = draft.until(trouble.retry_at);
+    // Corrected keys show in the cluster; other causes are tried again when their time has come.
+    let again = again.min(draft.view.policy.secret_check_interval);
+    draft.status.failure = Some(words::failure(trouble));
+    let situation = words::situation(trouble);
+    let row = if situation.row == Row::Hopeless { Row::Failed } else { situation.row };
+    draft.finish(Situation { row, ..situation }, Step::Rest, LookAgain::after(again))
+}

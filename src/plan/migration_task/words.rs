@@ -1,0 +1,92 @@
+//! What the status says about trouble: the row, the reason, and a message that names what happened, whose move
+//! it is and what to do.
+
+use crate::api::Failure;
+use crate::api::conditions::Reason;
+use crate::plan::seen::{Call, Trouble, TroubleKind};
+use crate::plan::situation::{Row, Situation};
+
+fn call(call: Call) -> &'static str {
+    match call {
+        Call::Create => "the create",
+        Call::Look => "the look at the task",
+        Call::Start => "the start",
+        Call::Stop => "the stop",
+        Call::Delete => "the deletion",
+        Call::Bandwidth => "the bandwidth policy",
+        Call::Priority => "the priority",
+    }
+}
+
+/// Whether the same call may work later although the spec stays as it is.
+pub(super) fn may_pass(kind: TroubleKind) -> bool {
+    kind != TroubleKind::Invalid
+}
+
+/// The situation after a refused or failed call.
+pub(super) fn situation(trouble: &Trouble) -> Situation {
+    let (row, reason, whose_move) = match trouble.kind {
+        TroubleKind::Invalid => (Row::Hopeless, Reason::Refused, "Correct the spec"),
+        TroubleKind::Credentials => (
+            Row::Blocked,
+            Reason::CredentialsRejected,
+            "Correct the Secret of the connection; the operator tries again",
+        ),
+        TroubleKind::BucketCredentials => (
+            Row::Blocked,
+            Reason::CredentialsRejected,
+            "Correct the Secret of `source.credentials` or `destination.credentials`; the operator tries again",
+        ),
+        TroubleKind::Permission => (
+            Row::Blocked,
+            Reason::PermissionDenied,
+            "Grant the missing permission at Huawei Cloud; the operator tries again",
+        ),
+        TroubleKind::Privacy => (
+            Row::Blocked,
+            Reason::PrivacyAgreementRequired,
+            "Set `privacyAgreement: Accepted` in the connection, or accept it at the OMS console",
+        ),
+        TroubleKind::Quota => (
+            Row::Queued,
+            Reason::QuotaExceeded,
+            "Nothing to do; the operator creates the task when there is room",
+        ),
+        TroubleKind::Missing => (
+            Row::Blocked,
+            Reason::RefusedForNow,
+            "Create what is missing, or correct the spec; the operator tries again",
+        ),
+        TroubleKind::Throttled => (Row::Blocked, Reason::Throttled, "Nothing to do; the operator slows down"),
+        TroubleKind::Transient => match trouble.code.is_empty() {
+            true => (
+                Row::Blocked,
+                Reason::EndpointUnreachable,
+                "Check `endpoint` of the connection and the network; the operator tries again",
+            ),
+            false => (Row::Blocked, Reason::ServiceUnavailable, "Nothing to do; the operator tries again"),
+        },
+        TroubleKind::Conflict | TroubleKind::Unknown => {
+            (Row::Blocked, Reason::UnknownServiceError, "Nothing to do yet; the operator tries again")
+        }
+    };
+    Situation::new(row, reason, sentence(trouble, whose_move))
+}
+
+fn sentence(trouble: &Trouble, whose_move: &str) -> String {
+    let code = if trouble.code.is_empty() { String::new() } else { format!(" ({})", trouble.code) };
+    let field = trouble.field.as_deref().map(|field| format!(" in `{field}`")).unwrap_or_default();
+    let remedy = if trouble.remedy.is_empty() { String::new() } else { format!(" {}.", trouble.remedy) };
+    let message = trouble.message.trim_end_matches('.');
+    format!("OMS did not accept {}{field}{code}: {message}.{remedy} {whose_move}", call(trouble.call))
+}
+
+/// The failure to record.
+pub(super) fn failure(trouble: &Trouble) -> Failure {
+    Failure {
+        code: trouble.code.clone(),
+        message: trouble.message.clone(),
+        remedy: trouble.remedy.clone(),
+        retryable: may_pass(trouble.kind),
+    }
+}

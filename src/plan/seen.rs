@@ -1,0 +1,265 @@
+//! What was observed, in our own words: a changed wire format of OMS touches none of this.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::token::Token;
+use crate::api::conditions::Reason;
+use crate::api::{ObservedCredentials, PinnedConnection};
+
+/// Where a task stands at OMS (OMS API reference 5.3.2, `status`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RemoteState {
+    /// 0 or 1: queued.
+    Waiting,
+    /// 2: listing and copying.
+    Running,
+    /// 3: stopped; can be started again.
+    Stopped,
+    /// 4: failed; can be started again.
+    Failed,
+    /// 5: finished.
+    Succeeded,
+    /// 6: OMS checks or retries by itself.
+    Retrying,
+    /// 7: a stop is under way.
+    Stopping,
+    /// Any other number; treated as still under way.
+    Unknown,
+}
+
+impl RemoteState {
+    /// Whether OMS may still move objects for it without a further call.
+    pub fn is_active(self) -> bool {
+        !matches!(self, Self::Stopped | Self::Failed | Self::Succeeded)
+    }
+}
+
+/// A daily bandwidth window, in bytes per second.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Window {
+    /// Begin, `hh:mm`.
+    pub start: String,
+    /// End, `hh:mm`.
+    pub end: String,
+    /// Bytes per second.
+    pub bytes_per_second: u64,
+}
+
+/// A task at OMS.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RemoteTask {
+    /// ID at OMS.
+    pub id: u64,
+    /// Name that OMS gave it.
+    pub name: String,
+    /// Where it stands.
+    pub state: RemoteState,
+    /// Our token, when its description carries one.
+    pub token: Option<Token>,
+    /// Its bandwidth windows, in order.
+    pub windows: Vec<Window>,
+    /// Its priority as OMS writes it, when OMS tells.
+    pub priority: Option<String>,
+    /// Counters.
+    pub counters: Counters,
+    /// Why it failed.
+    pub failure: Option<RemoteFailure>,
+    /// Whether a retry of only the failed objects is possible.
+    pub can_retry_failed: bool,
+    /// Key of the list of failed objects in the destination bucket.
+    pub failed_list: Option<String>,
+    /// When the transfer began.
+    pub started_at: Option<Timestamp>,
+    /// How long it took so far.
+    pub took: Duration,
+}
+
+/// Why a task failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RemoteFailure {
+    /// Code, for example `TRF.0151`.
+    pub code: String,
+    /// OMS's words.
+    pub message: String,
+    /// What to do, from the table of failure causes.
+    pub remedy: String,
+}
+
+/// How far a task is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Counters {
+    /// 0 to 1.
+    pub fraction: f64,
+    /// Bytes of the whole task.
+    pub bytes_total: u64,
+    /// Bytes processed.
+    pub bytes_done: u64,
+    /// Objects of the whole task.
+    pub total: u64,
+    /// Objects copied.
+    pub succeeded: u64,
+    /// Objects failed.
+    pub failed: u64,
+    /// Objects skipped.
+    pub skipped: u64,
+    /// Bytes per second.
+    pub bytes_per_second: u64,
+    /// Estimated time left.
+    pub remaining: Option<Duration>,
+    /// Whether OMS has listed the whole source, so that the totals are final.
+    pub listed: bool,
+}
+
+/// What is known of the task whose ID is recorded.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Remote {
+    /// Nothing yet; the shared poller will tell.
+    Pending,
+    /// What is known is older than the last call; it has to be read.
+    Stale,
+    /// The task as last seen.
+    Known(Box<RemoteTask>),
+    /// OMS confirmed that it does not exist.
+    Gone,
+}
+
+/// What the search for tasks with the object's mark found.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Search {
+    /// No search since the process began.
+    None,
+    /// The shared scan is under way.
+    Pending,
+    /// A complete scan.
+    Done {
+        /// When the scan began.
+        started_at: Timestamp,
+        /// Tasks with the object's mark, members of groups and sync tasks left out.
+        found: Vec<RemoteTask>,
+        /// When the complete scans began that found nothing, the last ones in a row.
+        empty: Vec<Timestamp>,
+    },
+}
+
+/// The way to OMS for one object.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Link {
+    /// Usable.
+    Up(LinkUp),
+    /// Not usable: why, and what to do.
+    Down {
+        /// Reason of the condition.
+        reason: Reason,
+        /// What happened, whose move it is, what to do.
+        message: String,
+    },
+}
+
+/// A usable connection.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LinkUp {
+    /// What gets pinned.
+    pub pinned: PinnedConnection,
+    /// Region of the connection.
+    pub region: String,
+    /// Set when the reference would now resolve to something else than what is pinned.
+    pub changed: Option<String>,
+}
+
+/// What reading the bucket keys showed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Keys {
+    /// Not read in this pass.
+    NotRead,
+    /// All there.
+    Ready(Vec<ObservedCredentials>),
+    /// Something is missing: why, and what to do.
+    Missing {
+        /// Reason of the condition.
+        reason: Reason,
+        /// What happened, whose move it is, what to do.
+        message: String,
+    },
+}
+
+/// What OMS said to the last call for this object, as far as it was no success.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trouble {
+    /// Which call.
+    pub call: Call,
+    /// What kind of trouble.
+    pub kind: TroubleKind,
+    /// Whether the call can have had an effect.
+    pub delivery: Delivered,
+    /// OMS's code, or empty.
+    pub code: String,
+    /// What happened, in OMS's words.
+    pub message: String,
+    /// What to do, from the table of codes.
+    pub remedy: String,
+    /// Field of the spec that OMS named, when it did.
+    pub field: Option<String>,
+    /// Not before this moment again.
+    pub retry_at: Timestamp,
+    /// How often in a row.
+    pub count: u32,
+}
+
+/// The calls that a plan can ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// CreateTask.
+    Create,
+    /// ShowTask, or the shared scan.
+    Look,
+    /// StartTask.
+    Start,
+    /// StopTask.
+    Stop,
+    /// DeleteTask.
+    Delete,
+    /// UpdateBandwidthPolicy.
+    Bandwidth,
+    /// BatchUpdateTasks.
+    Priority,
+}
+
+/// Whether a call can have had an effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivered {
+    /// Provably not: it was never sent.
+    No,
+    /// OMS refused it.
+    Refused,
+    /// Nobody knows.
+    Unknown,
+}
+
+/// Kinds of trouble, by what one does about them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TroubleKind {
+    /// The request can never work as it is.
+    Invalid,
+    /// OMS refused the connection's keys.
+    Credentials,
+    /// OMS refused the keys of a bucket.
+    BucketCredentials,
+    /// The keys lack a permission.
+    Permission,
+    /// The privacy agreement is missing.
+    Privacy,
+    /// A quota is full.
+    Quota,
+    /// The task is in another state than thought.
+    Conflict,
+    /// Something outside of the spec is missing, such as a bucket.
+    Missing,
+    /// Too many requests.
+    Throttled,
+    /// OMS cannot be reached or has trouble.
+    Transient,
+    /// A code that we do not know.
+    Unknown,
+}
