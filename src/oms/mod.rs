@@ -1,1 +1,40 @@
-//! (placeholder)
+//! REST client of Huawei Cloud OMS, without Kubernetes: signing, requests, answers, errors and one request budget.
+//!
+//! ```no_run
+//! # async fn run() -> Result<(), oms_operator::oms::Error> {
+//! use oms_operator::oms::{Budget, Client, Credentials, ListTasks, Settings, Urgency};
+//! let settings = Settings::new("https://oms.cn-north-4.myhuaweicloud.com", "2c0689c860ad4728a497c91ec0844383");
+//! let credentials = Credentials::keys("AK", "SK".into(), None);
+//! let client = Client::new(settings, credentials, Budget::new(20.0))?;
+//! let page = client.list_tasks(&ListTasks::default(), Urgency::User).await?;
+//! println!("{} tasks", page.count);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Rules of every call: the budget's permit comes first, then the signature with the wall clock's time, then one request
+//! that is never repeated here, never redirected, bounded in time and size. What a failure means is in [`Error`]:
+//! its [`Class`] says whose move it is, its [`Delivery`] whether OMS may have acted on the request.
+
+mod budget;
+mod client;
+pub mod codes;
+mod credentials;
+mod error;
+mod iam;
+mod model;
+pub mod sign;
+mod transport;
+
+pub use budget::{Budget, Urgency};
+pub use client::Client;
+pub use codes::{Class, CodeEntry, FailureCause, Side};
+pub use credentials::Credentials;
+pub use error::{Delivery, Error};
+pub use iam::find_project_id;
+pub use model::{
+    BandwidthWindow, BatchUpdateTasks, CreateTask, CreatedTask, DestinationNode, DestinationSummary,
+    ErrorReason, FailedObjectRecord, ListFile, ListTasks, SourceNode, SourceSummary, StartTask, Task, TaskId,
+    TaskPage, TaskStatus,
+};
+pub use transport::{CallObserver, CallRecord, Settings, Timeouts};

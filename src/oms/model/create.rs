@@ -1,0 +1,300 @@
+//! What a new task is made of.
+
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+
+use super::{BandwidthWindow, Body, ListFile, TaskId, body, lenient};
+
+/// A task to create (OMS API reference 5.3.1). It starts by itself. Members that are `None` are not sent, so OMS's own
+/// default holds, except `task_type` and the source's `cloud_type`, which are always sent.
+#[derive(Clone, Debug, Default)]
+pub struct CreateTask {
+    /// `object`, `prefix`, `list` or `url_list`.
+    pub task_type: String,
+    /// Where objects come from.
+    pub src_node: SourceNode,
+    /// Where objects go.
+    pub dst_node: DestinationNode,
+    /// Free text, at most 255 characters, without `^ < > & " ' ( )`.
+    pub description: Option<String>,
+    /// Unix seconds: only objects changed later are copied.
+    pub migrate_since: Option<u64>,
+    /// At most 5 windows that do not overlap.
+    pub bandwidth_policy: Vec<BandwidthWindow>,
+    /// Copy metadata; without it only Content-Type is. OMS's default is false.
+    pub enable_metadata_migration: Option<bool>,
+    /// Restore archived source objects first. OMS's default is false.
+    pub enable_restore: Option<bool>,
+    /// Record failed objects in the destination bucket. OMS's default is true.
+    pub enable_failed_object_recording: Option<bool>,
+    /// The requester pays for requests and traffic of the source. OMS's default is false.
+    pub enable_requester_pays: Option<bool>,
+    /// `NO_OVERWRITE`, `SIZE_LAST_MODIFIED_COMPARISON_OVERWRITE` (OMS's default), `CRC64_COMPARISON_OVERWRITE` or
+    /// `FULL_OVERWRITE`.
+    pub object_overwrite_mode: Option<String>,
+    /// `STANDARD` (OMS's default), `IA`, `ARCHIVE`, `DEEP_ARCHIVE` or `SRC_STORAGE_MAPPING`.
+    pub dst_storage_policy: Option<String>,
+    /// `size_last_modified` (OMS's default), `crc64` or `no_check`.
+    pub consistency_check: Option<String>,
+    /// `HIGH`, `MEDIUM` (OMS's default) or `LOW`.
+    pub task_priority: Option<String>,
+}
+
+/// The source of a new task.
+#[derive(Clone, Debug, Default)]
+pub struct SourceNode {
+    /// Provider, such as `AWS` or `HuaweiCloud`; `URLSource` exactly for URL lists. OMS would take none for Aliyun.
+    pub cloud_type: String,
+    /// Region; not for URL lists.
+    pub region: Option<String>,
+    /// Bucket; not for URL lists.
+    pub bucket: Option<String>,
+    /// Access key.
+    pub ak: Option<SecretString>,
+    /// Secret key.
+    pub sk: Option<SecretString>,
+    /// Goes with temporary keys.
+    pub security_token: Option<SecretString>,
+    /// Azure: instead of keys.
+    pub connection_string: Option<SecretString>,
+    /// Google: the JSON text of the service account, instead of keys.
+    pub json_auth_file: Option<SecretString>,
+    /// Tencent: APPID.
+    pub app_id: Option<String>,
+    /// Object names or prefixes, as they are; `[""]` is the whole bucket. Not for lists: empty is not sent.
+    pub object_key: Vec<String>,
+    /// Only for lists and URL lists.
+    pub list_file: Option<ListFile>,
+}
+
+/// The destination of a new task.
+#[derive(Clone, Debug, Default)]
+pub struct DestinationNode {
+    /// Access key.
+    pub ak: SecretString,
+    /// Secret key.
+    pub sk: SecretString,
+    /// Goes with temporary keys.
+    pub security_token: Option<SecretString>,
+    /// Region; the endpoint's.
+    pub region: String,
+    /// Bucket.
+    pub bucket: String,
+    /// Put before every object key; must not start with `/`.
+    pub save_prefix: Option<String>,
+}
+
+/// The answer to a create.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct CreatedTask {
+    /// ID of the new task.
+    pub id: TaskId,
+    /// Name made by OMS; may be empty.
+    #[serde(default, rename = "task_name", deserialize_with = "lenient::text")]
+    pub name: String,
+}
+
+impl CreateTask {
+    /// The request body, keys included.
+    pub(in crate::oms) fn body(&self) -> Body {
+        let source = &self.src_node;
+        let destination = &self.dst_node;
+        body(&CreateWire {
+            task_type: &self.task_type,
+            src_node: SourceWire {
+                cloud_type: &source.cloud_type,
+                region: source.region.as_deref(),
+                bucket: source.bucket.as_deref(),
+                ak: exposed(source.ak.as_ref()),
+                sk: exposed(source.sk.as_ref()),
+                security_token: exposed(source.security_token.as_ref()),
+                connection_string: exposed(source.connection_string.as_ref()),
+                json_auth_file: exposed(source.json_auth_file.as_ref()),
+                app_id: source.app_id.as_deref(),
+                object_key: &source.object_key,
+                list_file: source.list_file.as_ref(),
+            },
+            dst_node: DestinationWire {
+                ak: destination.ak.expose_secret(),
+                sk: destination.sk.expose_secret(),
+                security_token: exposed(destination.security_token.as_ref()),
+                region: &destination.region,
+                bucket: &destination.bucket,
+                save_prefix: destination.save_prefix.as_deref(),
+            },
+            description: self.description.as_deref(),
+            migrate_since: self.migrate_since,
+            bandwidth_policy: &self.bandwidth_policy,
+            enable_metadata_migration: self.enable_metadata_migration,
+            enable_restore: self.enable_restore,
+            enable_failed_object_recording: self.enable_failed_object_recording,
+            enable_requester_pays: self.enable_requester_pays,
+            object_overwrite_mode: self.object_overwrite_mode.as_deref(),
+            dst_storage_policy: self.dst_storage_policy.as_deref(),
+            consistency_check: self.consistency_check.as_deref(),
+            task_priority: self.task_priority.as_deref(),
+        })
+    }
+
+    /// Everything in the request that must never be printed, should OMS send it back in an error.
+    pub(in crate::oms) fn secrets(&self) -> Vec<&SecretString> {
+        let source = &self.src_node;
+        let optional = [
+            &source.ak,
+            &source.sk,
+            &source.security_token,
+            &source.connection_string,
+            &source.json_auth_file,
+            &self.dst_node.security_token,
+        ];
+        optional.into_iter().flatten().chain([&self.dst_node.ak, &self.dst_node.sk]).collect()
+    }
+}
+
+pub(super) fn exposed(secret: Option<&SecretString>) -> Option<&str> {
+    secret.map(|secret| secret.expose_secret())
+}
+
+#[derive(Serialize)]
+struct CreateWire<'a> {
+    task_type: &'a str,
+    src_node: SourceWire<'a>,
+    dst_node: DestinationWire<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    migrate_since: Option<u64>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    bandwidth_policy: &'a [BandwidthWindow],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    enable_metadata_migration: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    enable_restore: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    enable_failed_object_recording: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    enable_requester_pays: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    object_overwrite_mode: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dst_storage_policy: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    consistency_check: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    task_priority: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct SourceWire<'a> {
+    cloud_type: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    region: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bucket: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ak: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sk: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    security_token: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connection_string: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    json_auth_file: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    object_key: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    list_file: Option<&'a ListFile>,
+}
+
+#[derive(Serialize)]
+struct DestinationWire<'a> {
+    ak: &'a str,
+    sk: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    security_token: Option<&'a str>,
+    region: &'a str,
+    bucket: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    save_prefix: Option<&'a str>,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn request() -> CreateTask {
+        CreateTask {
+            task_type: "prefix".into(),
+            src_node: SourceNode {
+                cloud_type: "AWS".into(),
+                region: Some("eu-west-1".into()),
+                bucket: Some("photos".into()),
+                ak: Some("planted-src-ak".into()),
+                sk: Some("planted-src-sk".into()),
+                object_key: vec![String::new()],
+                ..SourceNode::default()
+            },
+            dst_node: DestinationNode {
+                ak: "planted-dst-ak".into(),
+                sk: "planted-dst-sk".into(),
+                region: "cn-north-4".into(),
+                bucket: "archive".into(),
+                save_prefix: Some("in/".into()),
+                ..DestinationNode::default()
+            },
+            description: Some("token weekly".into()),
+            enable_failed_object_recording: Some(true),
+            ..CreateTask::default()
+        }
+    }
+
+    #[test]
+    fn the_body_has_what_was_given_and_nothing_else() {
+        let body: Value = serde_json::from_slice(&request().body()).unwrap();
+        assert_eq!(
+            body,
+            json!({
+                "task_type": "prefix",
+                "src_node": {"cloud_type": "AWS", "region": "eu-west-1", "bucket": "photos", "ak": "planted-src-ak",
+                             "sk": "planted-src-sk", "object_key": [""]},
+                "dst_node": {"ak": "planted-dst-ak", "sk": "planted-dst-sk", "region": "cn-north-4", "bucket": "archive",
+                             "save_prefix": "in/"},
+                "description": "token weekly",
+                "enable_failed_object_recording": true,
+            })
+        );
+    }
+
+    #[test]
+    fn debug_shows_no_key() {
+        let printed = format!("{:?}", request());
+        assert!(printed.contains("photos"));
+        assert!(!printed.contains("planted"), "{printed}");
+    }
+
+    #[test]
+    fn every_key_of_the_body_is_on_the_list_of_secrets() {
+        let mut request = request();
+        request.src_node.security_token = Some("planted-src-token".into());
+        request.src_node.connection_string = Some("planted-connection".into());
+        request.src_node.json_auth_file = Some("planted-json".into());
+        request.dst_node.security_token = Some("planted-dst-token".into());
+        let body = String::from_utf8(request.body().to_vec()).unwrap();
+        let cleaned =
+            request.secrets().iter().fold(body, |text, secret| text.replace(secret.expose_secret(), "***"));
+        assert!(!cleaned.contains("planted"), "{cleaned}");
+        assert_eq!(request.secrets().len(), 8);
+    }
+
+    #[test]
+    fn the_answer_needs_an_id_only() {
+        let created: CreatedTask = serde_json::from_value(json!({"id": "12", "task_name": null})).unwrap();
+        assert_eq!(created, CreatedTask { id: TaskId::new(12), name: String::new() });
+        assert!(serde_json::from_value::<CreatedTask>(json!({"task_name": "x"})).is_err());
+    }
+}

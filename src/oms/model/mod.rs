@@ -1,0 +1,152 @@
+//! What is sent to OMS and what comes back. Nothing here can be serialised from outside: bodies that carry keys are
+//! built by the transport, at the moment of sending.
+
+mod create;
+mod lenient;
+mod start;
+mod status;
+mod task;
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize};
+use zeroize::Zeroizing;
+
+pub use self::create::{CreateTask, CreatedTask, DestinationNode, SourceNode};
+pub use self::start::{BatchUpdateTasks, StartTask};
+pub use self::status::TaskStatus;
+pub use self::task::{DestinationSummary, ErrorReason, FailedObjectRecord, SourceSummary, Task};
+
+pub(super) use self::start::bandwidth_body;
+pub(super) use self::task::Page;
+
+/// ID of a migration task: a positive integer, larger than 2^53 in places (OMS API reference 5.3.3), so never a double.
+/// Written as a number, read from a number or a string.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct TaskId(u64);
+
+impl TaskId {
+    /// An ID from its number.
+    pub const fn new(id: u64) -> Self {
+        Self(id)
+    }
+
+    /// The number.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for TaskId {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for TaskId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = serde_json::Value::deserialize(deserializer)?;
+        let id = match &value {
+            serde_json::Value::Number(number) => number.as_u64(),
+            serde_json::Value::String(text) => text.trim().parse().ok(),
+            _ => None,
+        };
+        id.filter(|id| *id > 0)
+            .map(Self)
+            .ok_or_else(|| serde::de::Error::custom("a task ID is a positive integer"))
+    }
+}
+
+/// One rate limit of a day. Outside all windows there is no limit; OMS does not say in which time zone they are.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct BandwidthWindow {
+    /// First minute, `hh:mm`, 24-hour clock.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub start: String,
+    /// Last minute, `hh:mm`; later than `start`, on the same day.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub end: String,
+    /// Bytes per second; OMS takes 1 MiB/s to 200 MiB/s.
+    #[serde(default, deserialize_with = "lenient::unsigned")]
+    pub max_bandwidth: u64,
+}
+
+/// Where an object list or URL list lies: in a bucket of the destination's region.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListFile {
+    /// Key of the list file.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub list_file_key: String,
+    /// OBS bucket that holds it.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub obs_bucket: String,
+}
+
+/// Which tasks to list (OMS API reference 5.3.2). The order of the answer is not documented.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListTasks {
+    /// Only tasks in this status; OMS cannot filter by retrying (6).
+    pub status: Option<TaskStatus>,
+    /// Only members of this task group.
+    pub group_id: Option<String>,
+    /// Only tasks whose name contains this.
+    pub task_name: Option<String>,
+    /// Records per page, 1 to 100.
+    pub limit: u32,
+    /// Records to skip.
+    pub offset: u64,
+}
+
+impl Default for ListTasks {
+    fn default() -> Self {
+        Self { status: None, group_id: None, task_name: None, limit: 100, offset: 0 }
+    }
+}
+
+/// One page of tasks. Records can shift between pages: read until a page is short, and drop doubles by ID.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskPage {
+    /// Tasks that match, over all pages.
+    pub count: u64,
+    /// The tasks of this page.
+    pub tasks: Vec<Task>,
+}
+
+/// A request body that may hold keys: wiped when it is dropped.
+pub(super) type Body = Zeroizing<Vec<u8>>;
+
+/// Serialises into memory that is wiped, sized so that it rarely moves (a move leaves a copy behind).
+fn body(wire: &impl Serialize) -> Body {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(8 * 1024));
+    // Writing plain structs into memory cannot fail.
+    let _ = serde_json::to_writer(&mut *bytes, wire);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_id_is_written_as_a_number_and_read_from_both_forms() {
+        let id: TaskId = "9007199254740993".parse().unwrap();
+        assert_eq!(serde_json::to_string(&id).unwrap(), "9007199254740993");
+        assert_eq!(serde_json::from_str::<TaskId>("9007199254740993").unwrap(), id);
+        assert_eq!(serde_json::from_str::<TaskId>("\"9007199254740993\"").unwrap(), id);
+        assert_eq!(id.to_string(), "9007199254740993");
+        for wrong in ["0", "-1", "1.5", "null", "\"x\"", "\"\"", "{}"] {
+            assert!(serde_json::from_str::<TaskId>(wrong).is_err(), "{wrong}");
+        }
+        assert!("12a".parse::<TaskId>().is_err());
+    }
+}

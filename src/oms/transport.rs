@@ -1,0 +1,567 @@
+//! One HTTP request: permit, signature, send, answer. Never repeated, never redirected, bounded in time and size.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use super::budget::{Budget, Permit, Urgency};
+use super::codes::Class;
+use super::credentials::{Credentials, Keys, Kind};
+use super::error::{Delivery, Error, Refusal, Reported, Shape};
+use super::model::Body;
+use super::sign::{self, Signable};
+
+/// Largest answer that is read. A page of 100 tasks with 500 prefixes of 1,024 bytes each is the largest that OMS allows
+/// on paper (50 MB); real pages are far smaller, and one beyond this can be listed in smaller pages.
+const LARGEST_ANSWER: usize = 16 * 1024 * 1024;
+
+/// Longest `Retry-After` that is believed.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
+
+/// How long an unused connection is kept: shorter than gateways do, so that a request rarely meets a closing one.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// Called after every call, for metrics.
+pub type CallObserver = Arc<dyn Fn(&CallRecord) + Send + Sync>;
+
+/// What became of one call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallRecord {
+    /// Name in the API reference, such as `CreateTask`.
+    pub operation: &'static str,
+    /// `ok`, or the name of the error's class, such as `throttled`.
+    pub outcome: &'static str,
+    /// From the signature to the end of the answer, without the wait for a permit; zero when nothing was sent.
+    pub duration: Duration,
+}
+
+/// Where and how a client calls.
+#[derive(Clone)]
+pub struct Settings {
+    /// `https://oms.{region}.myhuaweicloud.com`, or another base address; `http` works too.
+    pub endpoint: String,
+    /// Project in the paths.
+    pub project_id: String,
+    /// Time limits.
+    pub timeouts: Timeouts,
+    /// PEM certificates to trust besides the system's.
+    pub ca_bundle: Option<Vec<u8>>,
+    /// Header `User-Agent`; not signed, so a proxy may change it.
+    pub user_agent: String,
+    /// Called after every call.
+    pub on_call: Option<CallObserver>,
+}
+
+/// Time limits of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// To connect, name resolution and TLS included. Default 10 s.
+    pub connect: Duration,
+    /// From the signature to the end of the answer. Default 30 s.
+    pub request: Duration,
+    /// For the budget's permit; a call that cannot get one in that time fails as throttled. Default 120 s.
+    pub permit: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            request: Duration::from_secs(30),
+            permit: Duration::from_secs(120),
+        }
+    }
+}
+
+impl Settings {
+    /// Settings with defaults for everything else.
+    pub fn new(endpoint: impl Into<String>, project_id: impl Into<String>) -> Self {
+        Self {
+            endpoint: endpoint.into(),
+            project_id: project_id.into(),
+            timeouts: Timeouts::default(),
+            ca_bundle: None,
+            user_agent: concat!("oms-operator/", env!("CARGO_PKG_VERSION")).to_owned(),
+            on_call: None,
+        }
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("endpoint", &self.endpoint)
+            .field("project_id", &self.project_id)
+            .field("timeouts", &self.timeouts)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A request to make.
+pub(super) struct Call<'a> {
+    pub(super) operation: &'static str,
+    pub(super) method: Method,
+    /// Encoded, from the root of the endpoint.
+    pub(super) path: String,
+    pub(super) query: Vec<(&'static str, String)>,
+    pub(super) body: Option<Body>,
+    pub(super) urgency: Urgency,
+    /// Keys in the body, to be kept out of errors.
+    pub(super) secrets: Vec<&'a SecretString>,
+}
+
+/// A 2xx answer.
+struct Answer {
+    status: u16,
+    content_type: Option<String>,
+    request_id: Option<String>,
+    retry_after: Option<Duration>,
+    body: Vec<u8>,
+}
+
+pub(super) struct Transport {
+    http: reqwest::Client,
+    base: Url,
+    /// As it is signed: with a port that is not the scheme's own.
+    host: String,
+    project_id: String,
+    credentials: Credentials,
+    budget: Budget,
+    timeouts: Timeouts,
+    on_call: Option<CallObserver>,
+}
+
+impl Transport {
+    pub(super) fn new(settings: Settings, credentials: Credentials, budget: Budget) -> Result<Self, Error> {
+        let base = base_url(&settings.endpoint)?;
+        let name = base.host_str().unwrap_or_default();
+        let host = base.port().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"));
+        // Another provider may be in place already; both work.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .connect_timeout(settings.timeouts.connect)
+            .timeout(settings.timeouts.request)
+            .pool_idle_timeout(IDLE)
+            .referer(false)
+            .user_agent(settings.user_agent);
+        if is_loopback(&base) {
+            // A proxy cannot reach this machine's loopback, and must not see what is sent to it.
+            builder = builder.no_proxy();
+        }
+        if let Some(bundle) = &settings.ca_bundle {
+            let certificates = reqwest::Certificate::from_pem_bundle(bundle)
+                .ok()
+                .filter(|certificates| !certificates.is_empty())
+                .ok_or_else(|| Error::settings("The CA bundle holds no PEM certificate"))?;
+            builder = builder.tls_certs_merge(certificates);
+        }
+        let http = builder.build().map_err(|error| {
+            Error::settings(format!("No HTTP client can be made of these settings: {}", root_cause(&error)))
+        })?;
+        Ok(Self {
+            http,
+            base,
+            host,
+            project_id: settings.project_id,
+            credentials,
+            budget,
+            timeouts: settings.timeouts,
+            on_call: settings.on_call,
+        })
+    }
+
+    pub(super) fn project_id(&self) -> &str {
+        &self.project_id
+    }
+
+    /// Without the slash at the end.
+    pub(super) fn endpoint(&self) -> &str {
+        self.base.as_str().trim_end_matches('/')
+    }
+
+    /// Makes a call whose answer is JSON and has to make sense; `check` names what does not.
+    pub(super) async fn fetch<W: DeserializeOwned, T>(
+        &self,
+        call: Call<'_>,
+        check: impl FnOnce(W) -> Result<T, &'static str>,
+    ) -> Result<T, Error> {
+        self.run(call, |refusal| {
+            let read = serde_json::from_slice::<W>(refusal.body).map_err(|_| "an unexpected body");
+            read.and_then(check).map_err(|what| match Shape::of(refusal.body, refusal.content_type) {
+                Shape::Html => Error::from_answer(refusal),
+                Shape::Json(value) if reports_error(&value) => Error::from_answer(refusal),
+                Shape::Empty => Error::unexpected(refusal, "an empty body"),
+                Shape::Json(_) | Shape::Text => Error::unexpected(refusal, what),
+            })
+        })
+        .await
+    }
+
+    /// Makes a call whose answer says nothing but yes. Its body is not documented; only a page of HTML or an error in it
+    /// counts.
+    pub(super) async fn act(&self, call: Call<'_>) -> Result<(), Error> {
+        self.run(call, |refusal| match Shape::of(refusal.body, refusal.content_type) {
+            Shape::Html => Err(Error::from_answer(refusal)),
+            Shape::Json(value) if reports_error(&value) => Err(Error::from_answer(refusal)),
+            Shape::Empty | Shape::Json(_) | Shape::Text => Ok(()),
+        })
+        .await
+    }
+
+    async fn run<T>(
+        &self,
+        call: Call<'_>,
+        read: impl FnOnce(&Refusal<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let operation = call.operation;
+        let permit = match self.permit(operation, call.urgency).await {
+            Ok(permit) => permit,
+            Err(error) => {
+                self.observe(operation, error.class().as_str(), Duration::ZERO);
+                return Err(error);
+            }
+        };
+        let started = Instant::now();
+        let sent = match tokio::time::timeout(self.timeouts.request, self.send(&call)).await {
+            Ok(sent) => sent,
+            Err(_) => Err(self.no_answer(operation)),
+        };
+        let duration = started.elapsed();
+        let (status, request_id) = match &sent {
+            Ok(answer) => (Some(answer.status), answer.request_id.clone()),
+            Err(_) => (None, None),
+        };
+        let secrets = self.secrets(&call);
+        let result = sent.and_then(|answer| {
+            let refusal = Refusal {
+                operation,
+                host: &self.host,
+                status: answer.status,
+                content_type: answer.content_type.as_deref(),
+                request_id: answer.request_id.as_deref(),
+                retry_after: answer.retry_after,
+                body: &answer.body,
+                secrets: &secrets,
+            };
+            match answer.status {
+                200..=299 => read(&refusal),
+                300..=399 => Err(Error::redirect(&refusal)),
+                _ => Err(Error::from_answer(&refusal)),
+            }
+        });
+        self.settle(permit, &result);
+        let (outcome, code) = match &result {
+            Ok(_) => ("ok", None),
+            Err(error) => (error.class().as_str(), error.code()),
+        };
+        let milliseconds = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        tracing::debug!(operation, outcome, status, code, request_id, milliseconds, "called OMS");
+        self.observe(operation, outcome, duration);
+        result
+    }
+
+    /// Waits for the budget, but not for ever.
+    async fn permit(&self, operation: &'static str, urgency: Urgency) -> Result<Permit, Error> {
+        let too_long = || {
+            let summary =
+                "The request budget of this project is used up: too many calls wait, or OMS limits the rate";
+            Error::ours(operation, summary, Class::Throttled, Delivery::NotSent, None)
+                .with_retry_after(self.budget.wait().max(Duration::from_secs(1)))
+        };
+        if self.budget.wait() > self.timeouts.permit {
+            return Err(too_long());
+        }
+        tokio::time::timeout(self.timeouts.permit, self.budget.permit(urgency)).await.map_err(|_| too_long())
+    }
+
+    /// What the answer means for the calls to come.
+    fn settle<T>(&self, permit: Permit, result: &Result<T, Error>) {
+        match result {
+            Err(error) if error.http_status() == Some(429) => {
+                self.budget.refused(permit, error.message(), error.retry_after());
+            }
+            Err(error) => {
+                if let Some(wait) = error.retry_after() {
+                    self.budget.pause(wait);
+                }
+            }
+            Ok(_) => self.budget.succeeded(permit),
+        }
+    }
+
+    fn observe(&self, operation: &'static str, outcome: &'static str, duration: Duration) {
+        if let Some(on_call) = &self.on_call {
+            on_call(&CallRecord { operation, outcome, duration });
+        }
+    }
+
+    /// Signs and sends. Everything in here happens under the call's deadline.
+    async fn send(&self, call: &Call<'_>) -> Result<Answer, Error> {
+        let request = self.request(call)?;
+        let mut response =
+            self.http.execute(request).await.map_err(|error| self.failure(call.operation, &error))?;
+        let text = |name: HeaderName| {
+            response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+        };
+        let mut answer = Answer {
+            status: response.status().as_u16(),
+            content_type: text(header::CONTENT_TYPE),
+            request_id: text(HeaderName::from_static("x-request-id")),
+            retry_after: text(header::RETRY_AFTER).as_deref().and_then(retry_after),
+            body: Vec::new(),
+        };
+        while let Some(chunk) =
+            response.chunk().await.map_err(|error| self.failure(call.operation, &error))?
+        {
+            if answer.body.len() + chunk.len() > LARGEST_ANSWER {
+                let summary = format!("The answer of `{}` is larger than 16 MiB", self.host);
+                return Err(Error::ours(call.operation, summary, Class::Unknown, Delivery::Unknown, None));
+            }
+            answer.body.extend_from_slice(&chunk);
+        }
+        Ok(answer)
+    }
+
+    /// The request, signed with the time of now.
+    fn request(&self, call: &Call<'_>) -> Result<reqwest::Request, Error> {
+        let refuse = |what: &str| Error::ours(call.operation, what, Class::Invalid, Delivery::NotSent, None);
+        let mut url = self.base.clone();
+        // The base address may have a path of its own.
+        url.set_path(&format!("{}{}", self.base.path().trim_end_matches('/'), call.path));
+        let query = sign::query(call.query.iter().map(|(name, value)| (*name, value.as_str())));
+        url.set_query((!query.is_empty()).then_some(query.as_str()));
+        let body = call.body.as_ref().map(|body| body.as_slice()).unwrap_or_default();
+        let content_type =
+            if body.is_empty() { "application/json" } else { "application/json;charset=UTF-8" };
+        let date = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
+        let Kind::Keys(Keys { access_key, secret_key, security_token }) = &self.credentials.kind;
+
+        let mut signed =
+            vec![("content-type", content_type), ("host", &self.host), (sign::DATE_HEADER, &date)];
+        if !self.project_id.is_empty() {
+            signed.push(("x-project-id", &self.project_id));
+        }
+        if let Some(token) = security_token {
+            signed.push(("x-security-token", token.expose_secret()));
+        }
+        let signable = Signable {
+            method: call.method.as_str(),
+            path: url.path(),
+            query: url.query().unwrap_or_default(),
+            headers: &signed,
+            body,
+        };
+        let authorization = sign::authorization(&signable, access_key, secret_key, &date);
+
+        let mut headers = HeaderMap::new();
+        // The HTTP library sets the host, in the form that is signed here.
+        for (name, value) in signed.iter().filter(|(name, _)| *name != "host") {
+            let value = header_value(value, *name == "x-security-token").ok_or_else(|| {
+                refuse("The project ID or security token has characters no header can carry")
+            })?;
+            headers.insert(HeaderName::from_static(name), value);
+        }
+        let authorization = header_value(&authorization, true)
+            .ok_or_else(|| refuse("The access key has characters no header can carry"))?;
+        headers.insert(header::AUTHORIZATION, authorization);
+
+        let mut request = reqwest::Request::new(call.method.clone(), url);
+        *request.headers_mut() = headers;
+        if !body.is_empty() {
+            // Copied into memory that is wiped as well.
+            *request.body_mut() = Some(Bytes::from_owner(Body::new(body.to_vec())).into());
+        }
+        Ok(request)
+    }
+
+    fn no_answer(&self, operation: &'static str) -> Error {
+        let summary =
+            format!("`{}` did not answer within {} s", self.host, self.timeouts.request.as_secs_f64());
+        let remedy = "Wait; if it stays, check the endpoint of the connection and the way to it";
+        Error::ours(operation, summary, Class::Transient, Delivery::Unknown, Some(remedy))
+    }
+
+    /// A request that got no answer.
+    fn failure(&self, operation: &'static str, error: &reqwest::Error) -> Error {
+        let host = &self.host;
+        if error.is_connect() {
+            let (summary, remedy) = if error.is_timeout() {
+                (format!("No connection to `{host}` within {} s", self.timeouts.connect.as_secs_f64()), REACH)
+            } else {
+                let cause = root_cause(error);
+                let remedy = if cause.contains("certificate") { TRUST } else { REACH };
+                (format!("Could not connect to `{host}`: {cause}"), remedy)
+            };
+            return Error::ours(operation, summary, Class::Transient, Delivery::NotSent, Some(remedy));
+        }
+        if error.is_timeout() {
+            return self.no_answer(operation);
+        }
+        if error.is_builder() {
+            let summary = format!("The request could not be built: {}", root_cause(error));
+            return Error::ours(operation, summary, Class::Invalid, Delivery::NotSent, None);
+        }
+        let summary = format!("The connection to `{host}` broke off: {}", root_cause(error));
+        Error::ours(
+            operation,
+            summary,
+            Class::Transient,
+            Delivery::Unknown,
+            Some("Wait; the call is made again"),
+        )
+    }
+
+    /// Everything of this call that must stay out of errors.
+    fn secrets<'a>(&'a self, call: &'a Call<'_>) -> Vec<&'a str> {
+        let Kind::Keys(keys) = &self.credentials.kind;
+        let own = [Some(&keys.secret_key), keys.security_token.as_ref()];
+        let exposed = |secret: &'a SecretString| secret.expose_secret();
+        let own = own.into_iter().flatten().map(exposed);
+        own.chain(call.secrets.iter().map(|secret| secret.expose_secret()))
+            .chain([keys.access_key.as_str()])
+            .collect()
+    }
+}
+
+const REACH: &str = "Check the endpoint of the connection, and that the cluster may reach it";
+const TRUST: &str = "Check the endpoint of the connection, or give its CA certificate in `caBundle`";
+
+/// Whether a JSON body that came with 2xx is an error after all.
+fn reports_error(value: &serde_json::Value) -> bool {
+    Reported::find(value).is_some_and(|reported| reported.code.is_some())
+}
+
+fn base_url(endpoint: &str) -> Result<Url, Error> {
+    let url = Url::parse(endpoint.trim())
+        .map_err(|error| Error::settings(format!("The endpoint is not a URL: {error}")))?;
+    if !matches!(url.scheme(), "https" | "http") || url.host_str().is_none_or(str::is_empty) {
+        return Err(Error::settings(
+            "The endpoint must be an address such as `https://oms.cn-north-4.myhuaweicloud.com`",
+        ));
+    }
+    if !url.username().is_empty()
+        || url.password().is_some()
+        || url.query().is_some()
+        || url.fragment().is_some()
+    {
+        return Err(Error::settings("The endpoint must have no user name, query or fragment"));
+    }
+    Ok(url)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+fn header_value(text: &str, sensitive: bool) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(text).ok()?;
+    value.set_sensitive(sensitive);
+    Some(value)
+}
+
+/// Seconds or an HTTP date.
+fn retry_after(text: &str) -> Option<Duration> {
+    let wait = match text.trim().parse::<u64>() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let at = jiff::fmt::rfc2822::parse(text.trim()).ok()?;
+            Duration::try_from(at.timestamp().duration_since(jiff::Timestamp::now())).ok()?
+        }
+    };
+    Some(wait.min(LONGEST_RETRY_AFTER))
+}
+
+/// The innermost cause: the outer ones repeat the URL or say little.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    super::error::clean(&cause.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_web_addresses_are_endpoints() {
+        for endpoint in
+            ["https://oms.cn-north-4.myhuaweicloud.com", "http://127.0.0.1:8080/", "http://[::1]:80/oms/"]
+        {
+            assert!(base_url(endpoint).is_ok(), "{endpoint}");
+        }
+        for endpoint in
+            ["", "oms", "ftp://x", "https://", "https://user:pw@x", "https://x?y=1", "https://x#y"]
+        {
+            let error = base_url(endpoint).err().unwrap_or_else(|| panic!("{endpoint}"));
+            assert_eq!((error.class(), error.delivery()), (Class::Invalid, Delivery::NotSent));
+            assert!(!error.to_string().contains("pw"));
+        }
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_and_bounded() {
+        assert_eq!(retry_after("7"), Some(Duration::from_secs(7)));
+        assert_eq!(retry_after("99999999"), Some(LONGEST_RETRY_AFTER));
+        assert_eq!(retry_after("soon"), None);
+        assert_eq!(retry_after("-1"), None);
+        assert_eq!(retry_after("Fri, 01 Jan 2100 00:00:00 GMT"), Some(LONGEST_RETRY_AFTER));
+    }
+
+    #[test]
+    fn a_bad_ca_bundle_is_told_at_once() {
+        let mut settings = Settings::new("https://oms.example.test", "p");
+        settings.ca_bundle = Some(b"not a certificate".to_vec());
+        let made = Transport::new(settings, Credentials::keys("a", "s".into(), None), Budget::new(1.0));
+        assert!(made.err().is_some_and(|error| error.to_string().contains("CA bundle")));
+    }
+
+    #[test]
+    fn host_and_base_path_are_signed_as_sent() {
+        let settings = Settings::new("http://127.0.0.1:8080/oms/", "p");
+        let transport = Transport::new(
+            settings,
+            Credentials::keys("AK", "SK".into(), Some("TOKEN".into())),
+            Budget::new(1.0),
+        )
+        .unwrap();
+        assert_eq!(transport.host, "127.0.0.1:8080");
+        assert_eq!(transport.endpoint(), "http://127.0.0.1:8080/oms");
+        let call = Call {
+            operation: "ListTasks",
+            method: Method::GET,
+            path: "/v2/p/tasks".into(),
+            query: vec![("task_name", "a b".into()), ("limit", "10".into())],
+            body: None,
+            urgency: Urgency::Poll,
+            secrets: Vec::new(),
+        };
+        let request = transport.request(&call).unwrap();
+        assert_eq!(request.url().as_str(), "http://127.0.0.1:8080/oms/v2/p/tasks?limit=10&task_name=a%20b");
+        let names = "SignedHeaders=content-type;host;x-project-id;x-sdk-date;x-security-token,";
+        assert!(request.headers()[header::AUTHORIZATION].to_str().unwrap().contains(names));
+        assert_eq!(request.headers()["x-security-token"], "TOKEN");
+        assert_eq!(request.headers()["x-project-id"], "p");
+        // The address without the scheme's own port is what travels as host.
+        let own = Transport::new(
+            Settings::new("https://oms.example.test:443", "p"),
+            Credentials::keys("AK", "SK".into(), None),
+            Budget::new(1.0),
+        );
+        assert_eq!(own.unwrap().host, "oms.example.test");
+    }
+}
