@@ -1,0 +1,237 @@
+//! The command line of `oms-operator`: what was typed, not yet what it means (that is [`crate::config`]).
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+use jiff::SignedDuration;
+
+use crate::api::DeletionPolicy;
+use crate::telemetry::logging::Format;
+
+/// Kubernetes operator for Huawei Cloud's Object Storage Migration Service (OMS).
+#[derive(Parser, Clone, Debug)]
+#[command(name = "oms-operator", version, about, propagate_version = true)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the program does.
+#[derive(Subcommand, Clone, Debug)]
+pub enum Command {
+    /// Run the controller against the cluster of the kubeconfig or of the pod
+    Run(Box<RunArgs>),
+    /// Print the custom resource definitions as YAML
+    Crds(CrdsArgs),
+}
+
+/// Options of `oms-operator crds`.
+#[derive(Args, Clone, Debug)]
+pub struct CrdsArgs {
+    /// Write one file per definition into this folder instead of printing them
+    #[arg(long, value_name = "DIR")]
+    pub output_dir: Option<PathBuf>,
+}
+
+/// Options of `oms-operator run`. Every flag can be given as an environment variable; lists are separated by commas
+/// there. Durations are written like `30s`, `5m` or `1h30m`.
+#[derive(Args, Clone, Debug)]
+pub struct RunArgs {
+    /// Watch only this namespace; repeatable [default: all namespaces]
+    #[arg(
+        long = "namespace",
+        value_name = "NAMESPACE",
+        env = "OMS_OPERATOR_NAMESPACE",
+        value_delimiter = ','
+    )]
+    pub namespaces: Vec<String>,
+
+    /// How often the tasks that run at OMS are listed
+    #[arg(long, value_name = "DURATION", env = "OMS_OPERATOR_POLL_INTERVAL", default_value = "30s", value_parser = duration)]
+    pub poll_interval: Duration,
+
+    /// How often a Secret that an unfinished object references is looked at for a change
+    #[arg(long, value_name = "DURATION", env = "OMS_OPERATOR_SECRET_CHECK_INTERVAL", default_value = "60s", value_parser = duration)]
+    pub secret_check_interval: Duration,
+
+    /// Host that a Connection may name as its endpoint; repeatable, replaces the default
+    ///
+    /// Written as `host`, `host:port` or `*.suffix` (any name below the suffix). Without a port only the scheme's
+    /// own port is allowed. `http` is allowed on loopback only, unless the entry starts with `http://`.
+    #[arg(
+        long = "allowed-endpoint",
+        value_name = "HOST",
+        env = "OMS_OPERATOR_ALLOWED_ENDPOINT",
+        default_value = "*.myhuaweicloud.com",
+        value_delimiter = ','
+    )]
+    pub allowed_endpoints: Vec<String>,
+
+    /// Namespace of the Secrets of ClusterConnections [default: the pod's namespace, else oms-operator-system]
+    #[arg(long, value_name = "NAMESPACE", env = "OMS_OPERATOR_CLUSTER_RESOURCE_NAMESPACE")]
+    pub cluster_resource_namespace: Option<String>,
+
+    /// Name of this cluster in the tokens that mark our tasks at OMS [default: UID of namespace kube-system]
+    ///
+    /// Must never change and never be shared by two clusters.
+    #[arg(long, value_name = "ID", env = "OMS_OPERATOR_CLUSTER_ID")]
+    pub cluster_id: Option<String>,
+
+    /// What deleting an object does to its task at OMS, where the object does not say: Delete, Orphan or StopAndKeep
+    #[arg(long, value_name = "POLICY", env = "OMS_OPERATOR_DEFAULT_DELETION_POLICY", default_value = "Delete", value_parser = deletion_policy)]
+    pub default_deletion_policy: DeletionPolicy,
+
+    /// How long a deleted object waits for lost credentials before its clean-up is given up
+    #[arg(long, value_name = "DURATION", env = "OMS_OPERATOR_CLEANUP_TIMEOUT", default_value = "5m", value_parser = duration)]
+    pub cleanup_timeout: Duration,
+
+    /// Objects of one kind that are worked on at the same time
+    #[arg(long, value_name = "N", env = "OMS_OPERATOR_CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub concurrency: u16,
+
+    /// Address for /metrics, /healthz and /readyz; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", env = "OMS_OPERATOR_METRICS_LISTEN", default_value = "0.0.0.0:8080")]
+    pub metrics_listen: SocketAddr,
+
+    /// File that is written once the operator serves and its caches are in sync: {"metrics":"http://..."}
+    #[arg(long, value_name = "FILE", env = "OMS_OPERATOR_READY_FILE")]
+    pub ready_file: Option<PathBuf>,
+
+    /// How log lines look
+    #[arg(long, value_name = "FORMAT", env = "OMS_OPERATOR_LOG_FORMAT", default_value = "json")]
+    pub log_format: Format,
+
+    /// Which log lines are written, for example `info` or `info,oms_operator=debug`
+    #[arg(long = "log", value_name = "FILTER", env = "OMS_OPERATOR_LOG", default_value = "info")]
+    pub log_filter: String,
+
+    /// Take part in the leader election; `--leader-elect=false` for a single replica
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "OMS_OPERATOR_LEADER_ELECT",
+        default_value_t = true,
+        default_missing_value = "true",
+        num_args = 0..=1,
+        require_equals = true,
+        action = ArgAction::Set
+    )]
+    pub leader_elect: bool,
+
+    /// Namespace of the lease [default: the pod's namespace, else oms-operator-system]
+    #[arg(long, value_name = "NAMESPACE", env = "OMS_OPERATOR_LEADER_NAMESPACE")]
+    pub leader_namespace: Option<String>,
+
+    /// How long a lease holds that its leader does not renew
+    #[arg(long, value_name = "DURATION", env = "OMS_OPERATOR_LEADER_LEASE_DURATION", default_value = "15s", value_parser = duration)]
+    pub leader_lease_duration: Duration,
+
+    /// How long a leader goes on without having renewed the lease
+    #[arg(long, value_name = "DURATION", env = "OMS_OPERATOR_LEADER_RENEW_DEADLINE", default_value = "10s", value_parser = duration)]
+    pub leader_renew_deadline: Duration,
+
+    /// How often the lease is looked at
+    #[arg(long, value_name = "DURATION", env = "OMS_OPERATOR_LEADER_RETRY_PERIOD", default_value = "2s", value_parser = duration)]
+    pub leader_retry_period: Duration,
+
+    /// Run the operator's clock this many times faster; for tests
+    #[cfg(feature = "dev")]
+    #[arg(long, value_name = "N", env = "OMS_OPERATOR_TIME_SCALE", default_value_t = 1.0)]
+    pub time_scale: f64,
+}
+
+impl RunArgs {
+    /// How many times faster the operator's clock runs; 1 unless built with feature `dev`.
+    pub fn time_scale(&self) -> f64 {
+        #[cfg(feature = "dev")]
+        return self.time_scale;
+        #[cfg(not(feature = "dev"))]
+        1.0
+    }
+}
+
+/// Reads a duration as people write it: `30s`, `5m`, `1h30m`, `250ms`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = |why: &str| format!("{why}; write it like 30s, 5m or 1h30m");
+    let parsed: SignedDuration = text.trim().parse().map_err(|_| wrong("not a duration"))?;
+    if parsed <= SignedDuration::ZERO {
+        return Err(wrong("must be longer than zero"));
+    }
+    Duration::try_from(parsed).map_err(|_| wrong("too long"))
+}
+
+fn deletion_policy(text: &str) -> Result<DeletionPolicy, String> {
+    match text {
+        "Delete" => Ok(DeletionPolicy::Delete),
+        "Orphan" => Ok(DeletionPolicy::Orphan),
+        "StopAndKeep" => Ok(DeletionPolicy::StopAndKeep),
+        _ => Err("must be Delete, Orphan or StopAndKeep".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(args: &[&str]) -> RunArgs {
+        match Cli::try_parse_from(["oms-operator", "run"].iter().chain(args)).unwrap().command {
+            Command::Run(args) => *args,
+            Command::Crds(_) => unreachable!("`run` was typed"),
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_command_is_required() {
+        assert!(Cli::try_parse_from(["oms-operator"]).is_err());
+    }
+
+    #[test]
+    fn defaults_are_the_documented_ones() {
+        let args = run(&[]);
+        assert_eq!(args.namespaces, Vec::<String>::new());
+        assert_eq!(args.poll_interval, Duration::from_secs(30));
+        assert_eq!(args.secret_check_interval, Duration::from_secs(60));
+        assert_eq!(args.allowed_endpoints, ["*.myhuaweicloud.com"]);
+        assert_eq!(args.default_deletion_policy, DeletionPolicy::Delete);
+        assert_eq!(args.cleanup_timeout, Duration::from_secs(300));
+        assert_eq!(args.concurrency, 16);
+        assert!(args.leader_elect);
+        assert!((args.time_scale() - 1.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn lists_are_repeated_or_separated_by_commas() {
+        assert_eq!(run(&["--namespace", "a", "--namespace", "b,c"]).namespaces, ["a", "b", "c"]);
+        assert_eq!(
+            run(&["--allowed-endpoint", "oms.internal"]).allowed_endpoints,
+            ["oms.internal"],
+            "a given entry replaces the default"
+        );
+    }
+
+    #[test]
+    fn leader_election_is_switched_off_with_a_value_and_never_eats_the_next_word() {
+        assert!(!run(&["--leader-elect=false"]).leader_elect);
+        assert!(run(&["--leader-elect", "--poll-interval", "5s"]).leader_elect);
+    }
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(duration(" 5m "), Ok(Duration::from_secs(300)));
+        for wrong in ["", "5", "0s", "-5s", "5 parsecs"] {
+            assert!(duration(wrong).is_err(), "{wrong:?} was taken");
+        }
+    }
+}

@@ -1,0 +1,456 @@
+//! Leader election over a `coordination.k8s.io/v1` Lease: at most one replica works at a time.
+//!
+//! As client-go does it: every write is a replace with the resourceVersion that was read, and a foreign lease counts as
+//! expired when *we* have not seen it change for its duration, so clocks of different machines are never compared.
+//! A leader that cannot renew stops to be one before anybody else can take over; the process then ends, as
+//! work in flight cannot be taken back.
+
+use std::fmt;
+use std::time::Duration;
+
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use kube::api::{Api, PostParams};
+use kube::{Client, Error as KubeError};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// How a lease is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timings {
+    /// How long others wait for a leader that does not renew; written in whole seconds.
+    pub lease_duration: Duration,
+    /// How long a leader goes on without having renewed; shorter than `lease_duration`.
+    pub renew_deadline: Duration,
+    /// How often the lease is looked at; shorter than `renew_deadline`.
+    pub retry_period: Duration,
+}
+
+impl Default for Timings {
+    fn default() -> Self {
+        Self {
+            lease_duration: Duration::from_secs(15),
+            renew_deadline: Duration::from_secs(10),
+            retry_period: Duration::from_secs(2),
+        }
+    }
+}
+
+impl Timings {
+    /// Whether a leader always gives up before another can take over.
+    pub fn check(&self) -> Result<(), String> {
+        let whole_seconds = self.lease_duration.subsec_nanos() == 0;
+        let ordered = self.lease_duration > self.renew_deadline && self.renew_deadline > self.retry_period;
+        if ordered && whole_seconds && i32::try_from(self.lease_duration.as_secs()).is_ok() {
+            return Ok(());
+        }
+        Err("the lease duration must be in whole seconds and longer than the renew deadline, which must be longer \
+             than the retry period"
+            .to_owned())
+    }
+}
+
+/// Which lease, and who wants it.
+#[derive(Clone, Debug)]
+pub struct Candidacy {
+    /// Namespace of the lease.
+    pub namespace: String,
+    /// Name of the lease.
+    pub name: String,
+    /// Name of this process; no other process may ever use it.
+    pub identity: String,
+    /// How the lease is kept.
+    pub timings: Timings,
+}
+
+/// A lease as it was last seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observed {
+    /// Who holds it; `None` when it was released.
+    pub holder: Option<String>,
+    /// How long it holds without being renewed.
+    pub lasts: Duration,
+    /// When we first saw it in this state.
+    pub since: Instant,
+}
+
+/// What to do about a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Nobody holds it (any more): take it.
+    Acquire,
+    /// It is ours: renew it.
+    Renew,
+    /// Somebody else holds it: look again later.
+    Yield,
+}
+
+/// Decides about a lease; `None` is one that does not exist.
+pub fn evaluate(observed: Option<&Observed>, me: &str, now: Instant) -> Decision {
+    let Some(observed) = observed else { return Decision::Acquire };
+    match observed.holder.as_deref() {
+        None | Some("") => Decision::Acquire,
+        Some(holder) if holder == me => Decision::Renew,
+        Some(_) if now.saturating_duration_since(observed.since) > observed.lasts => Decision::Acquire,
+        Some(_) => Decision::Yield,
+    }
+}
+
+/// Whether we lead, for everybody who has to know right before a mutation. Clones share one state.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    state: watch::Receiver<State>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// We wait for the lease.
+    Follower,
+    /// We lead, at the latest until this moment; `None`: without an election.
+    Leader { until: Option<Instant> },
+    /// We led and do not any more.
+    Lost,
+}
+
+impl State {
+    fn is_held(self) -> bool {
+        match self {
+            Self::Leader { until } => until.is_none_or(|until| Instant::now() < until),
+            Self::Follower | Self::Lost => false,
+        }
+    }
+}
+
+impl Claim {
+    /// Whether we lead now. Compares with the clock, so that a process that was frozen knows before its own loop does.
+    pub fn is_held(&self) -> bool {
+        self.state.borrow().is_held()
+    }
+
+    /// Waits until we lead. Does not return when the lease was lost; wait for [`lost`](Self::lost) beside it.
+    pub async fn held(&self) {
+        if self.state.clone().wait_for(|state| state.is_held()).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Waits until we led and do not any more: stop everything and end the process.
+    pub async fn lost(&self) {
+        // A loop that is gone renews nothing either.
+        let _ = self.state.clone().wait_for(|state| *state == State::Lost).await;
+    }
+}
+
+/// Our part in the election. Dropping it ends the part without releasing the lease.
+pub struct Leadership {
+    claim: Claim,
+    stop: CancellationToken,
+    work: Option<JoinHandle<()>>,
+    /// Keeps a claim without election alive.
+    _alone: Option<watch::Sender<State>>,
+}
+
+impl fmt::Debug for Leadership {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Leadership").field("claim", &self.claim).finish_non_exhaustive()
+    }
+}
+
+impl Leadership {
+    /// Takes part in the election, in a task of its own.
+    pub fn campaign(client: Client, candidacy: Candidacy) -> Self {
+        let (publish, state) = watch::channel(State::Follower);
+        let stop = CancellationToken::new();
+        let elector = Elector {
+            leases: Api::namespaced(client, &candidacy.namespace),
+            candidacy,
+            seen: None,
+            publish,
+            complaint: None,
+        };
+        let work = tokio::spawn(elector.run(stop.clone()));
+        Self { claim: Claim { state }, stop, work: Some(work), _alone: None }
+    }
+
+    /// Leads without asking anybody; for a single replica.
+    pub fn alone() -> Self {
+        let (publish, state) = watch::channel(State::Leader { until: None });
+        Self { claim: Claim { state }, stop: CancellationToken::new(), work: None, _alone: Some(publish) }
+    }
+
+    /// Whether we lead, to be handed on.
+    pub fn claim(&self) -> Claim {
+        self.claim.clone()
+    }
+
+    /// Ends our part and gives the lease back, so that another replica can take over at once. To be called when
+    /// nothing is in flight any more.
+    pub async fn release(mut self) {
+        self.stop.cancel();
+        if let Some(work) = self.work.take() {
+            let _ = work.await;
+        }
+    }
+}
+
+impl Drop for Leadership {
+    fn drop(&mut self) {
+        if let Some(work) = self.work.take() {
+            work.abort();
+        }
+    }
+}
+
+struct Elector {
+    leases: Api<Lease>,
+    candidacy: Candidacy,
+    seen: Option<Seen>,
+    publish: watch::Sender<State>,
+    /// The last failure that was logged, so that a lasting one is logged once.
+    complaint: Option<String>,
+}
+
+struct Seen {
+    lease: Lease,
+    observed: Observed,
+}
+
+/// How one look at the lease ended.
+enum Round {
+    Held,
+    HeldByOther,
+}
+
+impl Elector {
+    async fn run(mut self, stop: CancellationToken) {
+        let Timings { renew_deadline, retry_period, .. } = self.candidacy.timings;
+        loop {
+            let began = Instant::now();
+            let leads_until = match *self.publish.borrow() {
+                State::Leader { until } => until,
+                State::Follower | State::Lost => None,
+            };
+            // A round of a leader must not outlast what it is about to lose.
+            let deadline = leads_until.unwrap_or(began + renew_deadline);
+            let round = tokio::select! {
+                () = stop.cancelled() => break,
+                round = tokio::time::timeout_at(deadline, self.round()) => round,
+            };
+            match round {
+                Ok(Ok(Round::Held)) => {
+                    self.complaint = None;
+                    if leads_until.is_none() {
+                        tracing::info!(identity = self.candidacy.identity, "leading");
+                    }
+                    // Counted from before the request: others count from after it.
+                    self.publish.send_replace(State::Leader { until: Some(began + renew_deadline) });
+                }
+                Ok(Ok(Round::HeldByOther)) => {
+                    self.complaint = None;
+                    if leads_until.is_some() {
+                        return self.lose("another replica took the lease");
+                    }
+                }
+                Ok(Err(error)) => self.complain(&error),
+                Err(_) => self.complain(&"no answer in time"),
+            }
+            if leads_until.is_some_and(|until| until <= Instant::now()) {
+                return self.lose("the lease was not renewed in time");
+            }
+            let next = match leads_until {
+                Some(until) => (began + retry_period).min(until),
+                None => began + retry_period,
+            };
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep_until(next) => {}
+            }
+        }
+        self.release().await;
+    }
+
+    fn lose(&self, why: &'static str) {
+        tracing::error!(identity = self.candidacy.identity, why, "leadership lost");
+        self.publish.send_replace(State::Lost);
+    }
+
+    fn complain(&mut self, error: &dyn fmt::Display) {
+        let complaint = error.to_string();
+        if self.complaint.as_ref() == Some(&complaint) {
+            return;
+        }
+        tracing::warn!(
+            error = complaint,
+            namespace = self.candidacy.namespace,
+            name = self.candidacy.name,
+            "lease not reached, trying again; if this lasts, check that the namespace exists and that the operator may \
+             get, create and update leases in it"
+        );
+        self.complaint = Some(complaint);
+    }
+
+    /// Looks once and writes at most once.
+    async fn round(&mut self) -> Result<Round, KubeError> {
+        self.observe(self.leases.get_opt(&self.candidacy.name).await?);
+        let observed = self.seen.as_ref().map(|seen| &seen.observed);
+        let written = match evaluate(observed, &self.candidacy.identity, Instant::now()) {
+            Decision::Yield => return Ok(Round::HeldByOther),
+            Decision::Acquire | Decision::Renew => self.write().await,
+        };
+        match written {
+            Ok(lease) => {
+                self.observe(Some(lease));
+                Ok(Round::Held)
+            }
+            // Another wrote between our read and our write. Whether it took the lease is for the next look to say.
+            Err(KubeError::Api(status)) if status.is_conflict() || status.is_already_exists() => {
+                self.observe(self.leases.get_opt(&self.candidacy.name).await?);
+                let holder = self.seen.as_ref().and_then(|seen| seen.observed.holder.as_deref());
+                if holder.is_some_and(|holder| holder != self.candidacy.identity) {
+                    return Ok(Round::HeldByOther);
+                }
+                Err(KubeError::Api(status))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes in what was read. Only a change of the record itself moves `since`.
+    fn observe(&mut self, lease: Option<Lease>) {
+        self.seen = lease.map(|lease| {
+            let spec = lease.spec.clone().unwrap_or_default();
+            let since = match &self.seen {
+                Some(seen) if seen.lease.spec.as_ref() == lease.spec.as_ref() => seen.observed.since,
+                _ => Instant::now(),
+            };
+            let lasts = spec
+                .lease_duration_seconds
+                .and_then(|seconds| u64::try_from(seconds).ok())
+                .map_or(self.candidacy.timings.lease_duration, Duration::from_secs);
+            let holder = spec.holder_identity.filter(|holder| !holder.is_empty());
+            Seen { lease, observed: Observed { holder, lasts, since } }
+        });
+    }
+
+    async fn write(&self) -> Result<Lease, KubeError> {
+        let now = MicroTime(jiff::Timestamp::now());
+        let lasts = i32::try_from(self.candidacy.timings.lease_duration.as_secs()).unwrap_or(i32::MAX);
+        let me = &self.candidacy.identity;
+        let Some(seen) = &self.seen else {
+            let lease = Lease {
+                metadata: ObjectMeta { name: Some(self.candidacy.name.clone()), ..ObjectMeta::default() },
+                spec: Some(LeaseSpec {
+                    holder_identity: Some(me.clone()),
+                    lease_duration_seconds: Some(lasts),
+                    acquire_time: Some(now.clone()),
+                    renew_time: Some(now),
+                    lease_transitions: Some(0),
+                    ..LeaseSpec::default()
+                }),
+            };
+            return self.leases.create(&PostParams::default(), &lease).await;
+        };
+        let mut lease = seen.lease.clone();
+        let spec = lease.spec.get_or_insert_default();
+        if spec.holder_identity.as_ref() != Some(me) {
+            spec.acquire_time = Some(now.clone());
+            spec.lease_transitions = Some(spec.lease_transitions.unwrap_or(0).saturating_add(1));
+        }
+        spec.holder_identity = Some(me.clone());
+        spec.lease_duration_seconds = Some(lasts);
+        spec.renew_time = Some(now);
+        self.leases.replace(&self.candidacy.name, &PostParams::default(), &lease).await
+    }
+
+    /// Gives the lease back, if it is ours. A failure only makes the next leader wait.
+    async fn release(&mut self) {
+        if !self.publish.borrow().is_held() {
+            return;
+        }
+        self.publish.send_replace(State::Follower);
+        let released = tokio::time::timeout(self.candidacy.timings.retry_period, async {
+            self.observe(self.leases.get_opt(&self.candidacy.name).await?);
+            let Some(seen) = &self.seen else { return Ok(()) };
+            if seen.observed.holder.as_ref() != Some(&self.candidacy.identity) {
+                return Ok(());
+            }
+            let mut lease = seen.lease.clone();
+            let spec = lease.spec.get_or_insert_default();
+            spec.holder_identity = Some(String::new());
+            spec.lease_duration_seconds = Some(1);
+            spec.renew_time = Some(MicroTime(jiff::Timestamp::now()));
+            self.leases.replace(&self.candidacy.name, &PostParams::default(), &lease).await.map(|_| ())
+        })
+        .await;
+        match released {
+            Ok(Ok(())) => tracing::info!(identity = self.candidacy.identity, "lease released"),
+            Ok(Err(error)) => tracing::warn!(%error, "lease not released, it will expire"),
+            Err(_) => tracing::warn!(error = "no answer in time", "lease not released, it will expire"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LASTS: Duration = Duration::from_secs(15);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_is_taken_only_when_free_or_unchanged_for_its_duration() {
+        let now = Instant::now() + Duration::from_secs(1000);
+        let seen = |holder: Option<&str>, age: u64| {
+            Some(Observed {
+                holder: holder.map(str::to_owned),
+                lasts: LASTS,
+                since: now.checked_sub(Duration::from_secs(age)).unwrap(),
+            })
+        };
+        for (case, observed, decision) in [
+            ("no lease", None, Decision::Acquire),
+            ("released", seen(None, 0), Decision::Acquire),
+            ("released with an empty name", seen(Some(""), 0), Decision::Acquire),
+            ("ours", seen(Some("me"), 1), Decision::Renew),
+            ("ours and old", seen(Some("me"), 1000), Decision::Renew),
+            ("foreign and new", seen(Some("other"), 0), Decision::Yield),
+            ("foreign at the end of its duration", seen(Some("other"), 15), Decision::Yield),
+            ("foreign and over", seen(Some("other"), 16), Decision::Acquire),
+        ] {
+            assert_eq!(evaluate(observed.as_ref(), "me", now), decision, "{case}");
+        }
+    }
+
+    #[test]
+    fn timings_that_would_allow_two_leaders_are_refused() {
+        assert_eq!(Timings::default().check(), Ok(()));
+        let seconds = Duration::from_secs;
+        for (lease_duration, renew_deadline, retry_period) in [
+            (seconds(10), seconds(10), seconds(2)),
+            (seconds(15), seconds(2), seconds(2)),
+            (Duration::from_millis(15_500), seconds(10), seconds(2)),
+        ] {
+            assert!(Timings { lease_duration, renew_deadline, retry_period }.check().is_err());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_claim_ends_with_its_time_even_when_the_loop_is_frozen() {
+        let until = Instant::now() + Duration::from_secs(10);
+        let (_publish, state) = watch::channel(State::Leader { until: Some(until) });
+        let claim = Claim { state };
+        assert!(claim.is_held());
+        tokio::time::advance(Duration::from_secs(10)).await;
+        assert!(!claim.is_held());
+    }
+
+    #[tokio::test]
+    async fn a_single_replica_leads_at_once_and_for_ever() {
+        let leadership = Leadership::alone();
+        let claim = leadership.claim();
+        claim.held().await;
+        assert!(claim.is_held());
+        leadership.release().await;
+    }
+}
