@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{DeleteParams, PostParams};
 use kube::{Api, ResourceExt};
 use oms_operator::dev::process::BoundProcess;
@@ -88,9 +89,7 @@ async fn the_real_server_answers_clients_and_kubectl() {
 async fn a_definition_can_be_used_as_soon_as_it_is_installed() {
     let plane = ControlPlane::shared(oms_dev()).unwrap();
     let client = plane.client().await.unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(
-        folder.path().join("gadgets.yaml"),
+    let definitions = serde_yaml::from_str::<CustomResourceDefinition>(
         "apiVersion: apiextensions.k8s.io/v1\n\
          kind: CustomResourceDefinition\n\
          metadata: { name: gadgets.control-plane.test }\n\
@@ -99,9 +98,8 @@ async fn a_definition_can_be_used_as_soon_as_it_is_installed() {
          \x20 scope: Namespaced\n\
          \x20 names: { kind: Gadget, plural: gadgets, singular: gadget }\n\
          \x20 versions: [{ name: v1, served: true, storage: true, schema: { openAPIV3Schema: { type: object } } }]\n",
-    )
-    .unwrap();
-    let definitions = crds::read_folder(folder.path()).unwrap();
+    );
+    let definitions = [definitions.unwrap()];
     crds::install(&client, &definitions).await.unwrap();
     crds::install(&client, &definitions).await.unwrap();
     let output = plane.kubectl().args(["get", "gadgets.control-plane.test"]).output().unwrap();

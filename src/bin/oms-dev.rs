@@ -15,6 +15,9 @@ use oms_operator::dev::{ControlPlane, Error, process};
 #[derive(Parser)]
 #[command(version, about)]
 struct Arguments {
+    /// End (as by SIGTERM) when the process that started this one has ended
+    #[arg(long)]
+    end_with_parent: bool,
     #[command(subcommand)]
     command: Task,
 }
@@ -55,6 +58,12 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if let Task::ExecBound { parent, command } = &arguments.command {
         return exit_code(process::exec_bound(*parent, &command[0], &command[1..]));
+    }
+    if arguments.end_with_parent
+        && let Err(error) = process::end_with_parent()
+    {
+        eprintln!("{error}");
+        return ExitCode::FAILURE;
     }
     // Two providers can be in the tree; rustls does not choose by itself.
     let _ = rustls::crypto::ring::default_provider().install_default();

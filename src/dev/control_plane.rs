@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use kube::Client;
@@ -33,16 +34,38 @@ pub struct ControlPlane {
     supervisor: Option<Supervisor>,
 }
 
+/// A control plane on its way up; dropping it ends what has started.
+#[derive(Debug)]
+pub struct Starting {
+    supervisor: Supervisor,
+    output: ChildStdout,
+    errors: ChildStderr,
+}
+
+/// Ends a control plane on its way up from another thread.
+#[derive(Clone, Debug)]
+pub struct Stopper(Life);
+
+/// Our end of the supervisor's standard input.
+type Life = Arc<Mutex<Option<ChildStdin>>>;
+
+impl Stopper {
+    /// Tells the supervisor to end; whoever waits for it gets an error, once it has ended.
+    pub fn stop(&self) {
+        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
 #[derive(Debug)]
 struct Supervisor {
     process: Child,
-    life: Option<ChildStdin>,
+    life: Stopper,
 }
 
 impl Drop for Supervisor {
     fn drop(&mut self) {
-        // End of its input tells it to end; it kills its children and removes its folder.
-        drop(self.life.take());
+        // It kills its children and removes its folder.
+        self.life.stop();
         let deadline = Instant::now() + Duration::from_secs(20);
         while matches!(self.process.try_wait(), Ok(None)) {
             if Instant::now() > deadline {
@@ -56,27 +79,15 @@ impl Drop for Supervisor {
     }
 }
 
-impl ControlPlane {
-    /// Starts one and waits until it is ready: some seconds, or minutes the first time on a
-    /// machine, when the tools are built (progress goes to standard error).
-    ///
-    /// `oms_dev` is the `oms-dev` binary; a test has it as `env!("CARGO_BIN_EXE_oms-dev")`.
-    pub fn start(oms_dev: &Path) -> Result<Self> {
-        // A group of its own: Ctrl-C is for us to handle, then it ends as its input ends.
-        let mut process = std::os::unix::process::CommandExt::process_group(
-            Command::new(oms_dev)
-                .arg("control-plane")
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped()),
-            0,
-        )
-        .spawn()
-        .context(format_args!("Could not start {}", oms_dev.display()))?;
-        let life = process.stdin.take();
-        let output = process.stdout.take().ok_or_else(|| Error::new("The supervisor has no output"))?;
-        let errors = process.stderr.take().ok_or_else(|| Error::new("The supervisor has no output"))?;
-        let supervisor = Supervisor { process, life };
+impl Starting {
+    /// Something that can end it while [`Starting::wait`] blocks.
+    pub fn stopper(&self) -> Stopper {
+        self.supervisor.life.clone()
+    }
+
+    /// Blocks until the control plane is ready, or has failed to start.
+    pub fn wait(self) -> Result<ControlPlane> {
+        let Self { supervisor, output, errors } = self;
         let complaints = std::thread::spawn(move || relay(errors));
         let mut line = String::new();
         BufReader::new(output).read_line(&mut line).context("Could not read from the supervisor")?;
@@ -85,7 +96,7 @@ impl ControlPlane {
             let why = complaints.join().unwrap_or_default();
             return Err(Error::new(format!("The control plane did not start: {why}")));
         };
-        Ok(Self {
+        Ok(ControlPlane {
             kubeconfig: ready.kubeconfig,
             server: ready.server,
             token: ready.token,
@@ -93,6 +104,34 @@ impl ControlPlane {
             pids: ready.pids,
             supervisor: Some(supervisor),
         })
+    }
+}
+
+impl ControlPlane {
+    /// Starts one and waits until it is ready: some seconds, or minutes the first time on a
+    /// machine, when the tools are built (progress goes to standard error).
+    ///
+    /// `oms_dev` is the `oms-dev` binary; a test has it as `env!("CARGO_BIN_EXE_oms-dev")`.
+    pub fn start(oms_dev: &Path) -> Result<Self> {
+        Self::launch(oms_dev)?.wait()
+    }
+
+    /// Starts one without waiting for it.
+    pub fn launch(oms_dev: &Path) -> Result<Starting> {
+        let mut command = Command::new(oms_dev);
+        command
+            .arg("control-plane")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // A group of its own: Ctrl-C is for us to handle, then it ends as its input ends.
+            .process_group(0);
+        let mut process = command.spawn().context(format_args!("Could not start {}", oms_dev.display()))?;
+        let lost = || Error::new("The supervisor has no standard streams");
+        let output = process.stdout.take().ok_or_else(lost)?;
+        let errors = process.stderr.take().ok_or_else(lost)?;
+        let life = Stopper(Arc::new(Mutex::new(process.stdin.take())));
+        Ok(Starting { supervisor: Supervisor { process, life }, output, errors })
     }
 
     /// The control plane that the tests of this process share: the one that

@@ -1,37 +1,15 @@
 //! Installs custom resource definitions and waits until the server serves them.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, Client, ResourceExt};
-use serde::Deserialize;
 
 use super::error::{Context, Error, Result};
 
 const LIMIT: Duration = Duration::from_secs(30);
-
-/// The definitions in the `*.yaml` files of a folder, sorted by file name.
-pub fn read_folder(folder: &Path) -> Result<Vec<CustomResourceDefinition>> {
-    let entries =
-        std::fs::read_dir(folder).context(format_args!("Could not read the folder {}", folder.display()))?;
-    let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "yaml"));
-    paths.sort();
-    let mut definitions = Vec::new();
-    for path in paths {
-        let text =
-            std::fs::read_to_string(&path).context(format_args!("Could not read {}", path.display()))?;
-        for document in serde_yaml::Deserializer::from_str(&text) {
-            let definition = CustomResourceDefinition::deserialize(document)
-                .context(format_args!("{} is no custom resource definition", path.display()))?;
-            definitions.push(definition);
-        }
-    }
-    Ok(definitions)
-}
 
 /// Applies the definitions (server-side, so repeating it changes nothing) and returns when every
 /// served version can be listed.

@@ -7,6 +7,7 @@
 pub mod control_plane;
 pub mod crds;
 pub mod error;
+pub mod interrupt;
 pub mod process;
 pub mod scratch;
 pub mod supervisor;

@@ -207,6 +207,14 @@ pub fn exec_bound(parent: u32, program: &OsString, arguments: &[OsString]) -> i3
     CANNOT_EXECUTE
 }
 
+/// Asks the kernel to send us SIGTERM when our parent dies. To be called from the main thread.
+pub fn end_with_parent() -> Result<()> {
+    #[cfg(target_os = "linux")]
+    rustix::process::set_parent_process_death_signal(Some(Signal::TERM))
+        .context("Could not bind the process to its parent")?;
+    Ok(())
+}
+
 /// The last `lines` lines of a file; empty when it cannot be read.
 pub fn tail(path: &Path, lines: usize) -> String {
     const ENOUGH: u64 = 64 * 1024;

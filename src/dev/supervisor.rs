@@ -15,9 +15,10 @@ use kube::{Api, Client};
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::error::{Context, Error, Result};
+use super::interrupt;
 use super::process::BoundProcess;
 use super::scratch::Scratch;
 use super::tools::{Tool, Tools};
@@ -60,12 +61,11 @@ pub struct Parts {
 /// The body of `oms-dev control-plane`: starts everything, prints [`Ready`], and returns when
 /// standard input ends, a signal asks for it, or a server dies (the last is an error).
 pub async fn supervise(oms_dev: &Path, parts: Parts) -> Result<()> {
-    let mut ended = end_of_life()?;
-    let running = tokio::select! {
+    let ended = end_of_life()?;
+    let mut servers = tokio::select! {
         started = start(oms_dev, parts) => started?,
-        _ = ended.changed() => return Ok(()),
+        () = ended.cancelled() => return Ok(()),
     };
-    let mut servers = running;
     let line = serde_json::to_string(&servers.ready).context("Could not write the ready line")?;
     {
         let mut output = std::io::stdout().lock();
@@ -74,32 +74,23 @@ pub async fn supervise(oms_dev: &Path, parts: Parts) -> Result<()> {
     }
     loop {
         tokio::select! {
-            _ = ended.changed() => return Ok(()),
+            () = ended.cancelled() => return Ok(()),
             () = tokio::time::sleep(Duration::from_millis(250)) => servers.check()?,
         }
     }
 }
 
-/// Changes when standard input ends or a signal asks us to end.
-fn end_of_life() -> Result<watch::Receiver<bool>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (tell, ended) = watch::channel(false);
-    let closed = tell.clone();
+/// Cancelled when standard input ends or a signal asks us to end.
+fn end_of_life() -> Result<CancellationToken> {
+    let token = interrupt::token()?;
+    let closed = token.clone();
     std::thread::spawn(move || {
         let mut input = std::io::stdin().lock();
         let mut buffer = [0; 256];
         while matches!(input.read(&mut buffer), Ok(read) if read > 0) {}
-        let _ = closed.send(true);
+        closed.cancel();
     });
-    for kind in [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()] {
-        let mut signals = signal(kind).context("Could not listen for signals")?;
-        let tell = tell.clone();
-        tokio::spawn(async move {
-            signals.recv().await;
-            let _ = tell.send(true);
-        });
-    }
-    Ok(ended)
+    Ok(token)
 }
 
 /// The running servers; dropping it kills them, the API server first, then removes the folder.

@@ -1,0 +1,69 @@
+# `make` alone lists the recipes. Cargo's own environment (CARGO_TARGET_DIR and the like) is honoured.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# The profile of `demo` and `dev`: PROFILE=dev compiles faster, release moves bytes faster.
+PROFILE ?= release
+# `CLUSTER=current make demo` uses the cluster of the current kubeconfig context.
+export CLUSTER
+
+DEVELOPMENT := --features dev,emulator
+folder_of = $(if $(filter dev,$(1)),debug,$(1))
+# Asked only by the recipes that need it, so that `make` alone works without cargo.
+target = $(shell cargo metadata --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')/$(CARGO_BUILD_TARGET)
+
+.PHONY: help
+help: ## List the recipes
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: build
+build: rust ## Build the release binaries into target/release
+	@# The operator in an invocation of its own: nothing of the other programs gets into it.
+	cargo build --release --bin oms-operator
+	cargo build --release $(DEVELOPMENT) --bin oms-emulator --bin oms-dev
+
+.PHONY: check
+check: rust ## Check format, lints and dependencies
+	cargo fmt --check
+	cargo clippy --all-targets --all-features -- -D warnings
+	cargo clippy -- -D warnings
+	@if [ ! -f deny.toml ]; then :; \
+	elif cargo deny --version >/dev/null 2>&1; then cargo deny --all-features check bans licenses sources; \
+	else echo 'Skipped: cargo deny is not installed (cargo install --locked cargo-deny)'; fi
+
+.PHONY: test
+test: rust control-plane ## Run all tests, on a real control plane that is started for them
+	cargo test --all-features --no-run
+	$(target)/debug/oms-dev --end-with-parent with-control-plane -- cargo test --all-features
+
+.PHONY: demo
+demo: programs ## Migrate a bucket for real, watch it, and compare every object
+	@exec $(target)/$(call folder_of,$(PROFILE))/oms-dev --end-with-parent demo
+
+.PHONY: dev
+dev: programs ## Start the playground; it writes .dev/env and stays until Ctrl-C
+	@exec $(target)/$(call folder_of,$(PROFILE))/oms-dev --end-with-parent playground
+
+.PHONY: crds
+crds: rust ## Write the custom resource definitions to crds/
+	cargo run --quiet --bin oms-operator -- crds --output crds
+
+.PHONY: tools
+tools: rust control-plane ## Find or build kube-apiserver, etcd, kubectl, helm (once per machine)
+	cargo run --quiet --features dev --bin oms-dev -- tools
+
+.PHONY: clean
+clean: rust ## Remove what cargo built (the tools in the user's cache folder stay)
+	cargo clean
+
+.PHONY: programs
+programs: rust control-plane
+	cargo build --profile $(PROFILE) --bin oms-operator
+	cargo build --profile $(PROFILE) $(DEVELOPMENT) --bin oms-emulator --bin oms-dev
+
+# A missing tool is told before minutes of compiling, not after.
+.PHONY: rust control-plane
+rust:
+	@hack/need cargo cc
+control-plane:
+	@hack/need control-plane
