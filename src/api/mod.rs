@@ -7,6 +7,7 @@ mod common;
 pub mod conditions;
 pub mod connection;
 pub mod migration_task;
+mod rules;
 mod status;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
