@@ -46,7 +46,7 @@ dev: programs ## Start the playground; it writes .dev/env and stays until Ctrl-C
 
 .PHONY: crds
 crds: rust ## Write the custom resource definitions to crds/
-	cargo run --quiet --bin oms-operator -- crds --output crds
+	cargo run --quiet --bin oms-operator -- crds --output-dir crds
 
 .PHONY: tools
 tools: rust control-plane ## Find or build kube-apiserver, etcd, kubectl, helm (once per machine)

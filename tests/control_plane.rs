@@ -1,6 +1,7 @@
 //! The harness under everything: the real control plane starts, answers, and leaves nothing behind
 //! in whatever way its user ends.
 #![cfg(feature = "dev")]
+#![allow(clippy::unwrap_used)]
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -16,7 +17,7 @@ use oms_operator::dev::scratch::Scratch;
 use oms_operator::dev::supervisor::Ready;
 use oms_operator::dev::{ControlPlane, crds};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 fn oms_dev() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_oms-dev"))

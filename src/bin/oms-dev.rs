@@ -7,9 +7,14 @@ use std::process::{Command, ExitCode};
 use clap::{Parser, Subcommand};
 use oms_operator::dev::control_plane::{KUBECONFIG_VARIABLE, TOOLS_VARIABLE};
 use oms_operator::dev::error::{Context, Result};
+use oms_operator::dev::stack::{self, Cluster, Programs};
 use oms_operator::dev::supervisor::{self, Parts};
 use oms_operator::dev::tools::{Tool, Tools};
-use oms_operator::dev::{ControlPlane, Error, process};
+use oms_operator::dev::{ControlPlane, Error, demo, interrupt, playground, process};
+use tokio_util::sync::CancellationToken;
+
+/// What shells answer for a program that Ctrl-C ended.
+const INTERRUPTED: i32 = 130;
 
 /// Development harness of oms-operator
 #[derive(Parser)]
@@ -42,6 +47,14 @@ enum Task {
         #[arg(trailing_var_arg = true, required = true, allow_hyphen_values = true)]
         command: Vec<OsString>,
     },
+    /// Migrate a bucket for real, watch it, and compare every object
+    Demo {
+        /// The MigrationTask to apply
+        #[arg(long, default_value = "examples/first-migration.yaml")]
+        manifest: PathBuf,
+    },
+    /// Run the whole stack until Ctrl-C; `.dev/env` appears when it is ready
+    Playground,
     /// Become a program that is killed when its parent dies
     #[command(hide = true)]
     ExecBound {
@@ -99,6 +112,18 @@ fn run(task: Task) -> Result<ExitCode> {
             outcome.map(|()| ExitCode::SUCCESS)
         }
         Task::WithControlPlane { command } => with_control_plane(&oms_dev, &command),
+        Task::Demo { manifest } => {
+            let programs = Programs::beside(&oms_dev)?;
+            let cluster = Cluster::from_environment()?;
+            let done = until_done(async |cancel| demo::run(programs, cluster, &manifest, &cancel).await)?;
+            Ok(if done { ExitCode::SUCCESS } else { exit_code(INTERRUPTED) })
+        }
+        Task::Playground => {
+            let programs = Programs::beside(&oms_dev)?;
+            let cluster = Cluster::from_environment()?;
+            until_done(async |cancel| playground::run(programs, cluster, &cancel).await)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Task::ExecBound { .. } => Err(Error::new("`exec-bound` comes first")),
     }
 }
@@ -111,6 +136,14 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
         .context("Could not start the runtime")
 }
 
+/// Runs something that a signal can end early, until it has cleaned up.
+fn until_done<T>(body: impl AsyncFnOnce(CancellationToken) -> Result<T>) -> Result<T> {
+    let runtime = runtime()?;
+    let outcome = runtime.block_on(async { body(interrupt::token()?).await });
+    runtime.shutdown_background();
+    outcome
+}
+
 fn with_control_plane(oms_dev: &Path, command: &[OsString]) -> Result<ExitCode> {
     use tokio::signal::unix::{SignalKind, signal};
     let runtime = runtime()?;
@@ -121,7 +154,7 @@ fn with_control_plane(oms_dev: &Path, command: &[OsString]) -> Result<ExitCode> 
         .env("KUBECONFIG", plane.kubeconfig())
         .env(KUBECONFIG_VARIABLE, plane.kubeconfig())
         .env(TOOLS_VARIABLE, plane.tools().folder())
-        .env("PATH", path_with(plane.tools().folder()));
+        .env("PATH", stack::path_with(plane.tools().folder()));
     runtime.block_on(async {
         // A signal from the terminal reaches the command as well; we stay until it has ended.
         let mut interrupts = signal(SignalKind::interrupt()).context("Could not listen for signals")?;
@@ -144,12 +177,6 @@ fn with_control_plane(oms_dev: &Path, command: &[OsString]) -> Result<ExitCode> 
             }
         }
     })
-}
-
-fn path_with(folder: &Path) -> OsString {
-    let rest = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::iter::once(PathBuf::from(folder)).chain(std::env::split_paths(&rest));
-    std::env::join_paths(folders).unwrap_or(rest.clone())
 }
 
 fn exit_code(code: i32) -> ExitCode {

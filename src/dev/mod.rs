@@ -4,12 +4,18 @@
 //! Everything that runs a server goes through [`control_plane`] and [`process`], so that there is
 //! one place that starts processes and one promise that they end.
 
+pub mod bucket;
 pub mod control_plane;
 pub mod crds;
+pub mod demo;
 pub mod error;
+pub mod guest;
 pub mod interrupt;
+pub mod playground;
 pub mod process;
+pub mod samples;
 pub mod scratch;
+pub mod stack;
 pub mod supervisor;
 pub mod tools;
 

@@ -134,7 +134,7 @@ async fn start_once(oms_dev: &Path, parts: Parts, tools: &Tools) -> Result<Serve
     let dir = scratch.path().to_owned();
     let [etcd_port, peer_port, server_port] = free_ports()?;
     let server = format!("https://127.0.0.1:{server_port}");
-    let token = random_token()?;
+    let token = random_hex(24)?;
     let files = Files::write(&dir, &token)?;
     let kubeconfig = dir.join("kubeconfig");
     let mut servers = Servers {
@@ -315,8 +315,9 @@ fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
     fs::write(path, bytes).context(format_args!("Could not write {}", path.display()))
 }
 
-fn random_token() -> Result<String> {
-    let mut bytes = [0; 24];
+/// So many random bytes in hexadecimal: a token or a key that nobody can guess.
+pub fn random_hex(length: usize) -> Result<String> {
+    let mut bytes = vec![0; length];
     SystemRandom::new().fill(&mut bytes).map_err(|_| Error::new("The system gave no random bytes"))?;
     Ok(data_encoding::HEXLOWER.encode(&bytes))
 }
