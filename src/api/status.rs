@@ -1,6 +1,6 @@
 //! Status pieces that every kind with a remote task shares.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -63,11 +63,11 @@ pub struct CreateIntent {
     /// Token that the task's description carries at OMS.
     pub token: String,
     /// When the intent was written.
-    pub started_at: Time,
+    pub started_at: MicroTime,
     /// When the create call was about to be sent; absent: provably never sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Time")]
-    pub sent_at: Option<Time>,
+    #[schemars(with = "MicroTime")]
+    pub sent_at: Option<MicroTime>,
 }
 
 /// How far the task is, as of the last step; exact numbers are in the metrics.

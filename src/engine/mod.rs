@@ -1,1 +1,164 @@
-//! (placeholder)
+//! The one loop: gate, resolve, observe, plan, one act, report.
+//!
+//! A pass makes at most one mutation and then looks again, so every point at which the process can die lies between
+//! two passes. What a pass decides is in [`crate::plan`]; what it does is here, and small.
+
+mod act;
+mod clock;
+mod connection;
+mod error;
+mod guard;
+mod kubernetes;
+mod look;
+mod memory;
+mod migration_task;
+mod project;
+mod report;
+mod resolve;
+mod secrets;
+mod session;
+mod wake;
+mod wire;
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use memory::Memories;
+use project::Projects;
+use session::Sessions;
+
+pub use clock::Clock;
+pub use connection::AnyConnection;
+pub use error::Error;
+pub use guard::guarded;
+pub use resolve::Stores;
+pub use wake::{Queues, Target, Waker};
+
+use crate::api::ConnectionKind;
+use crate::oms;
+use crate::plan::migration_task::Policy;
+use crate::telemetry::{Events, Metrics};
+
+/// Says whether an endpoint may be called, or why not.
+pub type EndpointPolicy = Arc<dyn Fn(&url::Url) -> Result<(), String> + Send + Sync>;
+
+/// Settings of the engine.
+#[derive(Clone)]
+pub struct Settings {
+    /// What decisions depend on.
+    pub policy: Policy,
+    /// UID of namespace kube-system, or the configured cluster ID.
+    pub cluster_id: String,
+    /// Namespace of the Secrets of ClusterConnections, and of events that outlive a namespace.
+    pub cluster_resource_namespace: String,
+    /// Endpoints that may be called.
+    pub endpoints: EndpointPolicy,
+}
+
+/// Everything that passes share.
+pub struct Engine {
+    client: kube::Client,
+    settings: Settings,
+    clock: Clock,
+    stores: Stores,
+    sessions: Sessions,
+    tried: Mutex<HashSet<String>>,
+    projects: Projects,
+    memories: Memories,
+    waker: Waker,
+    metrics: Metrics,
+    events: Events,
+}
+
+impl Engine {
+    /// An engine.
+    pub fn new(
+        client: kube::Client,
+        settings: Settings,
+        clock: Clock,
+        stores: Stores,
+        waker: Waker,
+        (metrics, events): (Metrics, Events),
+    ) -> Self {
+        Self {
+            client,
+            settings,
+            clock,
+            stores,
+            sessions: Sessions::default(),
+            tried: Mutex::default(),
+            projects: Projects::default(),
+            memories: Memories::default(),
+            waker,
+            metrics,
+            events,
+        }
+    }
+
+    /// The clock that waits run on.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Metrics.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Polls every project that has unfinished tasks, each on its own; with `first_only` those that were never polled.
+    pub fn poll(self: &Arc<Self>, first_only: bool) {
+        for project in self.projects.all() {
+            if (first_only && !project.wants_first_poll()) || !project.begin_poll() {
+                continue;
+            }
+            let engine = Arc::clone(self);
+            tokio::spawn(async move {
+                let polled = look::poll(&project, &engine.clock, &engine.waker).await;
+                project.end_poll();
+                match polled {
+                    Ok(looked) => engine.metrics.poll("ok", looked),
+                    Err(error) => {
+                        engine.metrics.poll("failed", 0);
+                        let key = project.key();
+                        tracing::warn!(endpoint = key.endpoint, project = key.project_id, error = %error, "polling tasks failed");
+                    }
+                }
+            });
+        }
+    }
+
+    /// Forgets what belongs to objects and connections that no longer exist.
+    pub fn forget(
+        &self,
+        object_exists: impl Fn(&str) -> bool,
+        connection_exists: impl Fn(ConnectionKind, &str) -> bool,
+        connection_needed: impl Fn(&str) -> bool,
+    ) {
+        self.memories.retain(object_exists);
+        for kind in [ConnectionKind::Connection, ConnectionKind::ClusterConnection] {
+            self.sessions.orphan(kind, |uid| connection_exists(kind, uid));
+        }
+        self.sessions.retain(connection_needed);
+    }
+
+    /// How long a failed pass of an object waits, by how often it failed in a row.
+    pub fn backoff(&self, uid: &str) -> Duration {
+        let failures = self.memories.count_failure(uid);
+        Duration::from_secs(1_u64 << failures.clamp(1, 7).saturating_sub(1)).min(Duration::from_mins(1))
+    }
+
+    /// Whether this process has come to a verdict about a connection.
+    fn has_tried(&self, connection: &str) -> bool {
+        self.tried.lock().unwrap_or_else(PoisonError::into_inner).contains(connection)
+    }
+
+    fn mark_tried(&self, connection: &str) {
+        self.tried.lock().unwrap_or_else(PoisonError::into_inner).insert(connection.to_owned());
+    }
+
+    fn observer(&self) -> oms::CallObserver {
+        let metrics = self.metrics.clone();
+        Arc::new(move |call: &oms::CallRecord| metrics.oms_call(call.operation, call.outcome, call.duration))
+    }
+}

@@ -128,10 +128,8 @@ pub enum Remote {
 /// What the search for tasks with the object's mark found.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Search {
-    /// No search since the process began.
+    /// None that is new enough.
     None,
-    /// The shared scan is under way.
-    Pending,
     /// A complete scan.
     Done {
         /// When the scan began.

@@ -3,7 +3,7 @@
 //! [`judge`] is the only place that says which phase goes with which conditions, for every kind.
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
 
 use crate::api::conditions::{Reason, types};
 use crate::api::{Phase, ReadyWhen};
@@ -166,6 +166,11 @@ pub fn find<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Conditio
 /// A time as the API server stores it, so that what we compare equals what we read back.
 pub fn whole_seconds(at: Timestamp) -> Time {
     Time(Timestamp::from_second(at.as_second()).unwrap_or(at))
+}
+
+/// A time to the microsecond, as the API server stores it: for what is compared with the start of a scan.
+pub fn exact(at: Timestamp) -> MicroTime {
+    MicroTime(Timestamp::from_microsecond(at.as_microsecond()).unwrap_or(at))
 }
 
 #[cfg(test)]

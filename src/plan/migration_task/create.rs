@@ -10,7 +10,7 @@ use super::{Draft, LookAgain, Plan, Step, words};
 use crate::api::CreateIntent;
 use crate::api::conditions::Reason;
 use crate::plan::seen::{Call, Delivered, Keys, LinkUp, RemoteTask, Search, TroubleKind};
-use crate::plan::situation::{Row, Situation, whole_seconds};
+use crate::plan::situation::{Row, Situation, exact, whole_seconds};
 use crate::plan::token::Token;
 
 /// How many complete searches have to find nothing, after the fence, before a create is repeated.
@@ -90,11 +90,8 @@ fn intend(mut draft: Draft<'_>, link: &LinkUp) -> Plan {
     draft.status.run = Some(1);
     draft.status.attempt = Some(attempt);
     draft.status.connection = Some(link.pinned.clone());
-    draft.status.create = Some(CreateIntent {
-        token: token.to_string(),
-        started_at: whole_seconds(draft.view.now),
-        sent_at: None,
-    });
+    draft.status.create =
+        Some(CreateIntent { token: token.to_string(), started_at: exact(draft.view.now), sent_at: None });
     draft.status.failure = None;
     draft.status.next_attempt_at = None;
     draft.status.suspended_at = None;
@@ -133,7 +130,6 @@ pub(super) fn plan_under_way(mut draft: Draft<'_>) -> Plan {
             return record(draft, keep.id, Some(keep.name.clone()));
         }
         _ if draft.view.permit.is_some() => {}
-        Search::Pending => return unconfirmed(draft, &intent, None),
         Search::Done { started_at, .. } if *started_at > newer_than => {}
         _ => return unconfirmed(draft, &intent, Some(Step::Search)),
     }
@@ -149,7 +145,7 @@ pub(super) fn plan_under_way(mut draft: Draft<'_>) -> Plan {
         None => {
             // Nothing carries our mark. The next pass sends, and only the process that wrote this may.
             if let Some(create) = &mut draft.status.create {
-                create.sent_at = Some(whole_seconds(draft.view.now));
+                create.sent_at = Some(exact(draft.view.now));
             }
             draft.finish(creating(), Step::Rest, LookAgain::after(Duration::ZERO))
         }
@@ -163,7 +159,7 @@ pub(super) fn plan_under_way(mut draft: Draft<'_>) -> Plan {
                 // The lost call can no longer arrive and did not: the intent starts over.
                 if let Some(create) = &mut draft.status.create {
                     create.sent_at = None;
-                    create.started_at = whole_seconds(draft.view.now);
+                    create.started_at = exact(draft.view.now);
                 }
                 return draft.finish(creating(), Step::Rest, LookAgain::after(Duration::ZERO));
             }

@@ -59,7 +59,6 @@ fn find(mut draft: Draft<'_>, sent: jiff::Timestamp) -> Plan {
             )
         }
         Search::Done { empty, .. } if empty.iter().any(|started| *started > fence) => release(draft),
-        Search::Pending => draft.finish(searching(), Step::Rest, LookAgain::after(Duration::from_secs(1))),
         Search::Done { started_at, .. } => {
             let passed = Duration::try_from(draft.view.now.duration_since(sent)).unwrap_or_default();
             let pause = (passed / 8).clamp(Duration::from_secs(1), Duration::from_mins(1));

@@ -1,0 +1,439 @@
+//! One pass of a MigrationTask.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::Action;
+use kube::{Api, Resource, ResourceExt};
+
+use super::memory::Memory;
+use super::project::{Project, Sight};
+use super::resolve::Resolved;
+use super::secrets::{self, BucketKeys};
+use super::session::{Session, key_of};
+use super::wake::Target;
+use super::wire::TaskKeys;
+use super::{Engine, Error, kubernetes, look, report};
+use crate::api::conditions::Reason;
+use crate::api::{self, CloudType, MigrationTask, Phase};
+use crate::oms::{self, Urgency};
+use crate::plan::migration_task::{LookAgain, Plan, Step, View, plan};
+use crate::plan::seen::{Call, Keys, Link, Remote, Search};
+use crate::plan::token::ObjectMark;
+
+/// Looks that one pass may need before it can decide: keys, the task, the scan, and one to spare.
+const LOOKS: usize = 4;
+
+/// How long progress may stay below the next step without being stored.
+const PROGRESS_INTERVAL: Duration = Duration::from_mins(5);
+
+/// What a pass has at hand.
+pub(super) struct Pass<'a> {
+    pub(super) engine: &'a Arc<Engine>,
+    pub(super) api: Api<MigrationTask>,
+    pub(super) task: MigrationTask,
+    pub(super) mark: ObjectMark,
+    pub(super) memory: Memory,
+    pub(super) link: Link,
+    pub(super) session: Option<Box<Session>>,
+    /// Project and client of what the task is pinned to, or would be.
+    pub(super) place: Option<(Arc<Project>, oms::Client)>,
+    pub(super) keys: Keys,
+    /// The keys themselves, for this pass only.
+    pub(super) task_keys: Option<TaskKeys>,
+}
+
+impl Engine {
+    /// One pass of a MigrationTask: at most one mutation.
+    pub async fn reconcile_migration_task(
+        self: &Arc<Self>,
+        object: &DeserializeGuard<MigrationTask>,
+    ) -> Result<Action, Error> {
+        let cached = object.0.as_ref().map_err(|invalid| Error::Undecodable(invalid.error.clone()))?;
+        let Some(uid) = cached.uid() else { return Ok(Action::await_change()) };
+        let memory = self.memories.take(&uid);
+        let task = newest(cached, memory.latest.as_ref()).clone();
+        let mut pass = Pass {
+            engine: self,
+            api: Api::namespaced(self.client.clone(), &task.namespace().unwrap_or_default()),
+            mark: ObjectMark::new(&self.settings.cluster_id, &MigrationTask::kind(&()), &uid),
+            task,
+            memory,
+            link: Link::Down { reason: Reason::Connecting, message: String::new() },
+            session: None,
+            place: None,
+            keys: Keys::NotRead,
+            task_keys: None,
+        };
+        let result = pass.run().await;
+        let mut memory = pass.memory;
+        match &result {
+            Err(error) if error.is_conflict() => {
+                // Somebody else wrote first. What we hold is old; the watch brings the newer one.
+                memory.latest = None;
+                self.memories.keep(&uid, memory);
+                return Ok(Action::requeue(Duration::from_millis(200)));
+            }
+            Err(error) if error.is_not_found() => return Ok(Action::await_change()),
+            Err(_) => {}
+            Ok(_) => memory.failures = 0,
+        }
+        self.memories.keep(&uid, memory);
+        result
+    }
+}
+
+/// The newer of the cached object and our own last write.
+fn newest<'a>(cached: &'a MigrationTask, latest: Option<&'a MigrationTask>) -> &'a MigrationTask {
+    // Resource versions of one kind can be compared as numbers (Kubernetes 1.35 guarantees it, earlier ones do it).
+    let version =
+        |task: &MigrationTask| task.resource_version().and_then(|version| version.parse::<u64>().ok());
+    match latest {
+        Some(latest) if version(latest) > version(cached) => latest,
+        _ => cached,
+    }
+}
+
+impl Pass<'_> {
+    async fn run(&mut self) -> Result<Action, Error> {
+        if self.is_settled() {
+            return self.rest_settled().await;
+        }
+        match self.engine.resolve(&self.task).await? {
+            Resolved::NotYet => return Ok(self.after(Duration::from_secs(5))),
+            Resolved::Link(link, session) => {
+                self.link = link;
+                self.session = session;
+            }
+        }
+        self.find_place();
+        for _ in 0..LOOKS {
+            let now = self.engine.clock.now();
+            let plan = self.plan(now);
+            match plan.step {
+                Step::ReadKeys => self.read_keys().await?,
+                Step::Show => {
+                    if let Some(wait) = self.held_look(now) {
+                        return Ok(self.after(wait));
+                    }
+                    self.show().await;
+                }
+                Step::Search => {
+                    if let Some(wait) = self.held_look(now) {
+                        return Ok(self.after(wait));
+                    }
+                    self.join_scan();
+                    // The scan wakes us; should that get lost, we look ourselves.
+                    if plan.status == self.stored_status() {
+                        return Ok(self.after(Duration::from_mins(1)));
+                    }
+                    return self.write_status(plan, now).await;
+                }
+                _ => return self.carry_out(plan, now).await,
+            }
+        }
+        Ok(self.after(Duration::from_secs(1)))
+    }
+
+    /// Whether nothing is left to look at: the task is over and nobody wants anything of it.
+    fn is_settled(&self) -> bool {
+        let Some(status) = &self.task.status else { return false };
+        let over =
+            matches!(status.phase, Some(Phase::Succeeded | Phase::SucceededWithFailures | Phase::Failed));
+        let asked = self.task.annotations().get(api::RECONCILE_REQUESTED_AT)
+            != status.last_handled_reconcile_at.as_ref();
+        over && status.task_id.is_some() && !asked && self.task.metadata.deletion_timestamp.is_none()
+    }
+
+    /// A settled task costs no call to OMS; only a changed spec is told in status.
+    async fn rest_settled(&mut self) -> Result<Action, Error> {
+        let now = self.engine.clock.now();
+        if let Some(id) = self.task_id()
+            && let Some(pinned) = self.task.status.as_ref().and_then(|status| status.connection.as_ref())
+        {
+            self.engine.projects.get(&key_of(pinned)).untrack(id);
+        }
+        let plan = self.plan(now);
+        self.carry_out(plan, now).await
+    }
+
+    fn find_place(&mut self) {
+        let pinned = match (&self.task.status, &self.link) {
+            (Some(status), _) if status.connection.is_some() => status.connection.clone(),
+            (_, Link::Up(up)) => Some(up.pinned.clone()),
+            _ => None,
+        };
+        let (Some(pinned), Some(session)) = (pinned, &self.session) else { return };
+        match session.client_for(&pinned) {
+            Ok(client) => self.place = Some((self.engine.projects.get(&key_of(&pinned)), client)),
+            Err(error) => {
+                let message = format!("No client can be made for {}: {error}", pinned.endpoint);
+                self.link = Link::Down { reason: Reason::EndpointUnreachable, message };
+            }
+        }
+        if let (Some(id), Some((project, _))) = (self.task_id(), &self.place) {
+            project.track(id, &Target::from_obj(&self.task));
+        }
+    }
+
+    pub(super) fn task_id(&self) -> Option<u64> {
+        self.task.status.as_ref()?.task_id.as_deref()?.parse().ok()
+    }
+
+    fn stored_status(&self) -> api::MigrationTaskStatus {
+        self.task.status.clone().unwrap_or_default()
+    }
+
+    fn plan(&mut self, now: Timestamp) -> Plan {
+        let remote = self.remote(now);
+        let search = self.search();
+        let siblings = match (self.task_id(), &self.place) {
+            (Some(id), Some((project, _))) => project.siblings(&self.mark, id),
+            _ => Vec::new(),
+        };
+        let memory = &self.memory;
+        let progress_due = memory.progress_at.is_none_or(|at| {
+            Duration::try_from(now.duration_since(at)).unwrap_or_default() >= PROGRESS_INTERVAL
+        });
+        plan(&View {
+            task: &self.task,
+            now,
+            policy: &self.engine.settings.policy,
+            mark: &self.mark,
+            link: &self.link,
+            keys: &self.keys,
+            remote: &remote,
+            search: &search,
+            siblings: &siblings,
+            created: memory.created.as_ref(),
+            permit: memory.permit,
+            started_again_at: memory.started_again_at,
+            trouble: memory.trouble.as_ref(),
+            quota_until: self.place.as_ref().and_then(|(project, _)| project.quota_until(now)),
+            progress_due,
+        })
+    }
+
+    fn remote(&self, now: Timestamp) -> Remote {
+        let (Some(id), Some((project, _))) = (self.task_id(), &self.place) else { return Remote::Pending };
+        let sight = project.sight(id);
+        if look::is_stale(sight.as_ref().map(|(_, at)| *at), self.memory.stale_from, now) {
+            return Remote::Stale;
+        }
+        match sight {
+            Some((Sight::Task(task), _)) => Remote::Known(task),
+            Some((Sight::Gone, _)) => Remote::Gone,
+            None if self.task.metadata.deletion_timestamp.is_some() => Remote::Stale,
+            None => Remote::Pending,
+        }
+    }
+
+    fn search(&mut self) -> Search {
+        let Some((project, _)) = &self.place else { return Search::None };
+        let scan = project.scan();
+        let wanted = self.task.status.as_ref().and_then(|status| status.create.as_ref());
+        match scan {
+            Some(scan) if wanted.is_some_and(|intent| scan.started_at > intent.started_at.0) => {
+                let found = scan.by_mark.get(&self.mark).cloned().unwrap_or_default();
+                let empty = &mut self.memory.empty_scans;
+                if !found.is_empty() {
+                    empty.clear();
+                } else if empty.last().is_none_or(|last| *last < scan.started_at) {
+                    empty.push(scan.started_at);
+                    let surplus = empty.len().saturating_sub(8);
+                    empty.drain(..surplus);
+                }
+                Search::Done { started_at: scan.started_at, found, empty: empty.clone() }
+            }
+            _ => Search::None,
+        }
+    }
+
+    /// How long a look waits after one that failed.
+    fn held_look(&mut self, now: Timestamp) -> Option<Duration> {
+        if let Some((project, _)) = &self.place
+            && let Some(error) = project.take_scan_error()
+        {
+            self.note_trouble(Call::Look, &error, now);
+        }
+        let trouble = self.memory.trouble.as_ref().filter(|trouble| trouble.call == Call::Look)?;
+        Duration::try_from(trouble.retry_at.duration_since(now)).ok().filter(|wait| !wait.is_zero())
+    }
+
+    fn join_scan(&mut self) {
+        let Some((project, client)) = &self.place else { return };
+        if project.join_scan(Target::from_obj(&self.task)) {
+            let engine = self.engine;
+            look::spawn_scan(
+                Arc::clone(project),
+                client.clone(),
+                engine.clock,
+                engine.waker.clone(),
+                engine.metrics.clone(),
+            );
+        }
+    }
+
+    async fn show(&mut self) {
+        let (Some(id), Some((project, client))) = (self.task_id(), self.place.clone()) else { return };
+        match look::show(&project, &client, id, &self.engine.clock, Urgency::User, None).await {
+            Ok(()) => self.clear_trouble(Call::Look),
+            Err(error) => self.note_trouble(Call::Look, &error, self.engine.clock.now()),
+        }
+    }
+
+    /// Reads the bucket keys of source and destination.
+    async fn read_keys(&mut self) -> Result<(), Error> {
+        let namespace = self.task.namespace().unwrap_or_default();
+        let client = &self.engine.client;
+        let salt = format!("{}/{}", self.engine.settings.cluster_id, self.task.uid().unwrap_or_default());
+        let (source, destination) = (&self.task.spec.source, &self.task.spec.destination);
+        let mut observed = Vec::new();
+        let mut source_keys = None;
+        if let Some(credentials) = &source.credentials {
+            let place = ("source", "source.credentials.secretRef", salt.as_str());
+            match secrets::read_bucket(client, &namespace, &credentials.secret_ref, source.cloud_type, place)
+                .await?
+            {
+                Ok(read) => {
+                    observed.push(read.observed);
+                    source_keys = Some(read.keys);
+                }
+                Err((reason, message)) => {
+                    self.keys = Keys::Missing { reason, message };
+                    return Ok(());
+                }
+            }
+        }
+        let destination_keys = if let Some(credentials) = &destination.credentials {
+            let place = ("destination", "destination.credentials.secretRef", salt.as_str());
+            let cloud = CloudType::HuaweiCloud;
+            match secrets::read_bucket(client, &namespace, &credentials.secret_ref, cloud, place).await? {
+                Ok(read) => {
+                    observed.push(read.observed);
+                    read.keys
+                }
+                Err((reason, message)) => {
+                    self.keys = Keys::Missing { reason, message };
+                    return Ok(());
+                }
+            }
+        } else if let Some((keys, name, version)) =
+            self.session.as_ref().and_then(|session| session.bucket_keys.clone())
+        {
+            observed.push(api::ObservedCredentials {
+                role: "destination".into(),
+                secret_name: name,
+                resource_version: version,
+                digest: keys.digest(&salt),
+            });
+            keys
+        } else {
+            let message = "The connection's keys are temporary and cannot serve as keys of the destination bucket. \
+                           Set `destination.credentials.secretRef`";
+            self.keys = Keys::Missing { reason: Reason::SecretKeyMissing, message: message.into() };
+            return Ok(());
+        };
+        if !matches!(destination_keys, BucketKeys::Pair { .. }) {
+            let (reason, message) = secrets::lacks("?", "accessKey", "destination.credentials.secretRef");
+            self.keys = Keys::Missing { reason, message };
+            return Ok(());
+        }
+        self.task_keys = Some(TaskKeys { source: source_keys, destination: destination_keys });
+        self.keys = Keys::Ready(observed);
+        Ok(())
+    }
+
+    /// Does what the plan says, in its order: finalizer, status, the one call.
+    async fn carry_out(&mut self, plan: Plan, now: Timestamp) -> Result<Action, Error> {
+        match &plan.step {
+            Step::AddFinalizer => {
+                let mut finalizers = self.task.finalizers().to_vec();
+                finalizers.push(api::FINALIZER.into());
+                self.memory.latest =
+                    Some(kubernetes::set_finalizers(&self.api, &self.task, &finalizers).await?);
+                self.engine.metrics.kubernetes_write("MigrationTask", "patch");
+                return Ok(Action::requeue(Duration::ZERO));
+            }
+            Step::RemoveFinalizer { abandoned } => {
+                let finalizers: Vec<_> = self
+                    .task
+                    .finalizers()
+                    .iter()
+                    .filter(|finalizer| *finalizer != api::FINALIZER)
+                    .cloned()
+                    .collect();
+                kubernetes::set_finalizers(&self.api, &self.task, &finalizers).await?;
+                self.engine.metrics.kubernetes_write("MigrationTask", "patch");
+                if let (Some(id), Some((project, _))) = (self.task_id(), &self.place) {
+                    project.untrack(id);
+                }
+                if let Some(left) = abandoned {
+                    report::abandoned(self.engine, &self.task, left);
+                }
+                return Ok(Action::await_change());
+            }
+            _ => {}
+        }
+        if plan.status != self.stored_status() {
+            return self.write_status(plan, now).await;
+        }
+        match plan.step {
+            Step::Rest => Ok(self.look_again(plan.look_again, now)),
+            step => {
+                self.act(&step, now).await;
+                self.memory.stale_from = Some(self.engine.clock.now());
+                let after = plan.look_again.map_or(Duration::ZERO, |again| again.after);
+                Ok(self.after(after))
+            }
+        }
+    }
+
+    async fn write_status(&mut self, plan: Plan, now: Timestamp) -> Result<Action, Error> {
+        let sent_before = self.sent_at(&self.task);
+        let mut changed = self.task.clone();
+        changed.status = Some(plan.status);
+        changed.metadata.managed_fields = None;
+        let stored = kubernetes::replace_status(&self.api, &changed).await?;
+        self.engine.metrics.kubernetes_write("MigrationTask", "update_status");
+        if self.sent_at(&stored) != sent_before {
+            // Only the process that wrote `sentAt` may send, and only once.
+            self.memory.permit = self.sent_at(&stored);
+        }
+        let progress = |task: &MigrationTask| task.status.as_ref().and_then(|status| status.progress.clone());
+        if progress(&stored) != progress(&self.task) {
+            self.memory.progress_at = Some(now);
+        }
+        if stored.status.as_ref().is_some_and(|status| status.task_id.is_some()) {
+            self.memory.created = None;
+        }
+        report::transition(self.engine, &self.task, &stored);
+        self.memory.latest = Some(stored);
+        Ok(Action::requeue(Duration::ZERO))
+    }
+
+    fn sent_at(&self, task: &MigrationTask) -> Option<Timestamp> {
+        task.status.as_ref()?.create.as_ref()?.sent_at.as_ref().map(|at| at.0)
+    }
+
+    fn look_again(&mut self, again: Option<LookAgain>, now: Timestamp) -> Action {
+        match again {
+            None => Action::await_change(),
+            Some(again) => {
+                if again.fresh {
+                    self.memory.stale_from = Some(now + again.after);
+                }
+                self.after(again.after)
+            }
+        }
+    }
+
+    /// Runs again after a span of the engine's clock.
+    fn after(&self, span: Duration) -> Action {
+        // A little longer, so that what is due then is due.
+        let real = self.engine.clock.real(span);
+        Action::requeue(if span.is_zero() { real } else { real + Duration::from_millis(5) })
+    }
+}

@@ -1,0 +1,89 @@
+//! Telling people: an event at each transition, and what a clean-up left behind.
+
+use kube::{Resource, ResourceExt};
+
+use super::Engine;
+use crate::api::MigrationTask;
+use crate::api::conditions::{Reason, types};
+use crate::plan::situation;
+use crate::telemetry::EventKind;
+
+/// Publishes an event about a task.
+pub(super) fn event(
+    engine: &Engine,
+    task: &MigrationTask,
+    kind: EventKind,
+    reason: Reason,
+    action: &str,
+    note: impl Into<String>,
+) {
+    engine.events.publish(&task.object_ref(&()), kind, reason.as_str(), action, note);
+}
+
+/// An event when the reason of `Ready` changed; progress alone is none.
+pub(super) fn transition(engine: &Engine, before: &MigrationTask, after: &MigrationTask) {
+    let ready = |task: &MigrationTask| {
+        task.status.as_ref().and_then(|status| situation::find(&status.conditions, types::READY)).cloned()
+    };
+    let Some(now) = ready(after) else { return };
+    if ready(before).is_some_and(|then| then.reason == now.reason && then.status == now.status) {
+        return;
+    }
+    let Some(reason) =
+        Reason::ALL.iter().map(|(reason, _)| *reason).find(|reason| reason.as_str() == now.reason)
+    else {
+        return;
+    };
+    let status = after.status.as_ref();
+    let stalled = status.is_some_and(|status| situation::find(&status.conditions, types::STALLED).is_some());
+    let kind = if stalled || is_trouble(reason) { EventKind::Warning } else { EventKind::Normal };
+    let phase = status.and_then(|status| status.phase).map(|phase| format!("{phase:?}")).unwrap_or_default();
+    tracing::info!(
+        kind = "MigrationTask",
+        namespace = after.namespace(),
+        name = after.name_any(),
+        phase,
+        reason = now.reason,
+        "the task is in another situation"
+    );
+    event(engine, after, kind, reason, "Reconcile", now.message);
+}
+
+/// Reasons that somebody should look at although the operator goes on.
+fn is_trouble(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::RefusedForNow
+            | Reason::RetryScheduled
+            | Reason::SucceededWithFailures
+            | Reason::ConnectionNotFound
+            | Reason::ConnectionNotReady
+            | Reason::NamespaceNotAllowed
+            | Reason::SecretNotFound
+            | Reason::SecretKeyMissing
+            | Reason::CredentialsRejected
+            | Reason::PermissionDenied
+            | Reason::PrivacyAgreementRequired
+            | Reason::EndpointUnreachable
+            | Reason::ServiceUnavailable
+            | Reason::UnknownServiceError
+            | Reason::CleanupBlocked
+            | Reason::StoppedExternally
+    )
+}
+
+/// Tells of a task that may still be at OMS although its object is gone. The object's namespace may take no events
+/// any more, so it is told in the operator's.
+pub(super) fn abandoned(engine: &Engine, task: &MigrationTask, left: &str) {
+    engine.metrics.abandoned_cleanup();
+    let (namespace, name) = (task.namespace().unwrap_or_default(), task.name_any());
+    tracing::error!(kind = "MigrationTask", namespace, name, left, "the clean-up at OMS was given up");
+    engine.events.publish_in(
+        &engine.settings.cluster_resource_namespace,
+        &task.object_ref(&()),
+        EventKind::Warning,
+        Reason::CleanupAbandoned.as_str(),
+        "Delete",
+        format!("MigrationTask {namespace}/{name} is gone, but {left}. Delete it at the OMS console"),
+    );
+}

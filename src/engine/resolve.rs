@@ -1,0 +1,211 @@
+//! From a reference to a usable connection, for one object and one pass.
+
+use kube::api::PartialObjectMeta;
+use kube::core::{DeserializeGuard, Selector, SelectorExt as _};
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Api, ResourceExt};
+
+use super::kubernetes::bounded;
+use super::session::Session;
+use super::{Engine, Error};
+use crate::api::conditions::{Reason, types};
+use crate::api::{
+    AllowedNamespaces, ClusterConnection, Connection, ConnectionKind, MigrationTask, PinnedConnection,
+};
+use crate::plan::seen::{Link, LinkUp};
+use crate::plan::situation;
+
+/// The caches of connections; one store per watched namespace.
+#[derive(Clone, Default)]
+pub struct Stores {
+    /// Connections.
+    pub connections: Vec<Store<DeserializeGuard<Connection>>>,
+    /// ClusterConnections; none in a namespaced install.
+    pub cluster_connections: Option<Store<DeserializeGuard<ClusterConnection>>>,
+}
+
+/// What resolving found.
+pub(super) enum Resolved {
+    /// A verdict.
+    Link(Link, Option<Box<Session>>),
+    /// This process has not tried the connection yet; its pass wakes us.
+    NotYet,
+}
+
+/// A connection as the caches have it.
+struct Found {
+    kind: ConnectionKind,
+    name: String,
+    uid: String,
+    ready_message: Option<String>,
+    allowed: Option<AllowedNamespaces>,
+}
+
+impl Stores {
+    fn connection(&self, namespace: &str, name: &str) -> Option<Found> {
+        let key = ObjectRef::new(name).within(namespace);
+        let object = self.connections.iter().find_map(|store| store.get(&key))?;
+        let message = object
+            .0
+            .as_ref()
+            .ok()
+            .and_then(|connection| connection.status.as_ref())
+            .map(|status| &status.conditions);
+        Some(Found {
+            kind: ConnectionKind::Connection,
+            name: name.to_owned(),
+            uid: object.uid().unwrap_or_default(),
+            ready_message: message.and_then(|conditions| ready_message(conditions)),
+            allowed: None,
+        })
+    }
+
+    fn cluster_connection(&self, name: &str) -> Option<Found> {
+        let object = self.cluster_connections.as_ref()?.get(&ObjectRef::new(name))?;
+        let connection = object.0.as_ref().ok();
+        let conditions =
+            connection.and_then(|connection| connection.status.as_ref()).map(|status| &status.conditions);
+        Some(Found {
+            kind: ConnectionKind::ClusterConnection,
+            name: name.to_owned(),
+            uid: object.uid().unwrap_or_default(),
+            ready_message: conditions.and_then(|conditions| ready_message(conditions)),
+            allowed: Some(
+                connection.map(|connection| connection.spec.allowed_namespaces.clone()).unwrap_or_default(),
+            ),
+        })
+    }
+
+    /// What the spec's reference means now.
+    fn find(&self, task: &MigrationTask, namespace: &str) -> Result<Found, String> {
+        match &task.spec.connection_ref {
+            None => self.connection(namespace, "default").or_else(|| self.cluster_connection("default")).ok_or_else(|| {
+                format!(
+                    "There is no Connection `default` in namespace `{namespace}` and no ClusterConnection `default`. \
+                     Create one, or name another in `spec.connectionRef`"
+                )
+            }),
+            Some(reference) => {
+                let found = match reference.kind {
+                    ConnectionKind::Connection => self.connection(namespace, &reference.name),
+                    ConnectionKind::ClusterConnection => self.cluster_connection(&reference.name),
+                };
+                found.ok_or_else(|| {
+                    format!(
+                        "{} `{}`, named by `spec.connectionRef`, does not exist. Create it, or correct the reference",
+                        reference.kind, reference.name
+                    )
+                })
+            }
+        }
+    }
+}
+
+fn ready_message(conditions: &[k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition]) -> Option<String> {
+    situation::find(conditions, types::READY)
+        .filter(|ready| ready.status != "True")
+        .map(|ready| ready.message.clone())
+}
+
+impl Engine {
+    /// Resolves the connection of a task.
+    pub(super) async fn resolve(&self, task: &MigrationTask) -> Result<Resolved, Error> {
+        let namespace = task.namespace().unwrap_or_default();
+        let pinned = task.status.as_ref().and_then(|status| status.connection.as_ref());
+        let found = self.stores.find(task, &namespace);
+        if let Some(pinned) = pinned {
+            return Ok(self.resolve_pinned(pinned, found.as_ref().ok()));
+        }
+        let found = match found {
+            Ok(found) => found,
+            Err(message) => return Ok(down(Reason::ConnectionNotFound, message)),
+        };
+        if let Some(allowed) = &found.allowed
+            && !self.allows(allowed, &namespace).await?
+        {
+            let message = format!(
+                "ClusterConnection `{}` does not allow namespace `{namespace}`. \
+                 Ask its owner to add it to `allowedNamespaces`, or refer to another connection",
+                found.name
+            );
+            return Ok(down(Reason::NamespaceNotAllowed, message));
+        }
+        Ok(match self.sessions.get(&found.uid) {
+            Some(session) if session.usable => {
+                let up =
+                    LinkUp { pinned: session.pinned.clone(), region: session.region.clone(), changed: None };
+                Resolved::Link(Link::Up(up), Some(Box::new(session)))
+            }
+            _ if !self.has_tried(&found.uid) => Resolved::NotYet,
+            _ => not_ready(found.kind, &found.name, found.ready_message.as_deref()),
+        })
+    }
+
+    /// The pinned connection stays, whatever the reference would mean now.
+    fn resolve_pinned(&self, pinned: &PinnedConnection, found: Option<&Found>) -> Resolved {
+        let Some(session) = self.sessions.pinned(pinned) else {
+            let exists = found.is_some_and(|found| found.uid == pinned.uid);
+            if exists && !self.has_tried(&pinned.uid) {
+                return Resolved::NotYet;
+            }
+            if exists {
+                return not_ready(
+                    pinned.kind,
+                    &pinned.name,
+                    found.and_then(|found| found.ready_message.as_deref()),
+                );
+            }
+            let message = format!(
+                "{} `{}`, to which this task is pinned, does not exist any more. \
+                 Without its keys the operator cannot look at the task",
+                pinned.kind, pinned.name
+            );
+            return down(Reason::ConnectionNotFound, message);
+        };
+        if !session.usable {
+            return not_ready(
+                pinned.kind,
+                &pinned.name,
+                found.and_then(|found| found.ready_message.as_deref()),
+            );
+        }
+        let moved = (session.pinned.endpoint != pinned.endpoint
+            || session.pinned.project_id != pinned.project_id)
+            .then(|| format!("{} `{}` has another endpoint or project now", pinned.kind, pinned.name));
+        let other = found
+            .filter(|found| found.uid != pinned.uid)
+            .map(|found| format!("The reference would now mean {} `{}`", found.kind, found.name));
+        let changed = moved.or(other).map(|what| {
+            format!(
+                "{what}; this task stays with project {} at {}. To move it, delete this object and create it anew",
+                pinned.project_id, pinned.endpoint
+            )
+        });
+        let up = LinkUp { pinned: pinned.clone(), region: session.region.clone(), changed };
+        Resolved::Link(Link::Up(up), Some(Box::new(session)))
+    }
+
+    async fn allows(&self, allowed: &AllowedNamespaces, namespace: &str) -> Result<bool, Error> {
+        if allowed.names.iter().any(|name| name == namespace) {
+            return Ok(true);
+        }
+        let Some(selector) = allowed.selector.clone().and_then(|selector| Selector::try_from(selector).ok())
+        else {
+            return Ok(false);
+        };
+        let api: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(self.client.clone());
+        let meta: Option<PartialObjectMeta<_>> =
+            bounded(api.get_metadata_opt(namespace), |source| Error::Read { what: "the namespace", source })
+                .await?;
+        Ok(meta.is_some_and(|meta| selector.matches(meta.labels())))
+    }
+}
+
+fn down(reason: Reason, message: String) -> Resolved {
+    Resolved::Link(Link::Down { reason, message }, None)
+}
+
+fn not_ready(kind: ConnectionKind, name: &str, why: Option<&str>) -> Resolved {
+    let why = why.map_or_else(String::new, |why| format!(": {why}"));
+    down(Reason::ConnectionNotReady, format!("{kind} `{name}` is not ready{why}"))
+}

@@ -1,0 +1,131 @@
+//! Bucket keys: read with `get` at the moment of use, never kept.
+
+use hmac::{Hmac, KeyInit, Mac};
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, ResourceExt};
+use secrecy::{ExposeSecret, SecretString};
+use sha2::Sha256;
+
+use super::Error;
+use super::kubernetes::bounded;
+use crate::api::conditions::Reason;
+use crate::api::{CloudType, ObservedCredentials, SecretKeys, SecretRef};
+
+/// Keys of a bucket.
+#[derive(Clone, Debug)]
+pub(super) enum BucketKeys {
+    /// Access key and secret key, and a security token when they are temporary.
+    Pair { access_key: SecretString, secret_key: SecretString, security_token: Option<SecretString> },
+    /// Azure.
+    ConnectionString(SecretString),
+    /// Google.
+    JsonAuthFile(SecretString),
+}
+
+/// Why keys cannot be used: the reason and what to do.
+pub(super) type Missing = (Reason, String);
+
+/// Keys with what status tells of them.
+pub(super) struct Read {
+    pub(super) keys: BucketKeys,
+    pub(super) observed: ObservedCredentials,
+}
+
+impl BucketKeys {
+    fn parts(&self) -> Vec<&SecretString> {
+        match self {
+            Self::Pair { access_key, secret_key, security_token } => {
+                [access_key, secret_key].into_iter().chain(security_token).collect()
+            }
+            Self::ConnectionString(text) | Self::JsonAuthFile(text) => vec![text],
+        }
+    }
+
+    /// A truncated digest under a key of its own per object, so that equal keys of two objects do not show.
+    pub(super) fn digest(&self, salt: &str) -> String {
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(salt.as_bytes()) else { return String::new() };
+        for part in self.parts() {
+            mac.update(&(part.expose_secret().len() as u64).to_be_bytes());
+            mac.update(part.expose_secret().as_bytes());
+        }
+        data_encoding::HEXLOWER.encode(&mac.finalize().into_bytes()[..8])
+    }
+}
+
+/// Gets a Secret; `None` when it does not exist.
+pub(super) async fn get(client: &kube::Client, namespace: &str, name: &str) -> Result<Option<Secret>, Error> {
+    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    bounded(api.get_opt(name), |source| Error::Read { what: "a Secret", source }).await
+}
+
+/// Reads the keys of a bucket. `field` is where the spec names the Secret.
+pub(super) async fn read_bucket(
+    client: &kube::Client,
+    namespace: &str,
+    reference: &SecretRef,
+    cloud: CloudType,
+    (role, field, salt): (&str, &str, &str),
+) -> Result<Result<Read, Missing>, Error> {
+    let Some(secret) = get(client, namespace, &reference.name).await? else {
+        return Ok(Err(not_found(&reference.name, field)));
+    };
+    let keys = SecretKeys::clone(reference.keys.as_ref().unwrap_or(&SecretKeys::default()));
+    let value = |name: &Option<String>, default: &str| value(&secret, name.as_deref().unwrap_or(default));
+    let lacks = |name: &Option<String>, default: &str| {
+        lacks(&reference.name, name.as_deref().unwrap_or(default), field)
+    };
+    let found = match cloud {
+        CloudType::Azure => match value(&keys.connection_string, "connectionString") {
+            Some(text) => BucketKeys::ConnectionString(text),
+            None => return Ok(Err(lacks(&keys.connection_string, "connectionString"))),
+        },
+        CloudType::Google => match value(&keys.json_auth_file, "jsonAuthFile") {
+            Some(text) => BucketKeys::JsonAuthFile(text),
+            None => return Ok(Err(lacks(&keys.json_auth_file, "jsonAuthFile"))),
+        },
+        _ => {
+            let Some(access_key) = value(&keys.access_key, "accessKey") else {
+                return Ok(Err(lacks(&keys.access_key, "accessKey")));
+            };
+            let Some(secret_key) = value(&keys.secret_key, "secretKey") else {
+                return Ok(Err(lacks(&keys.secret_key, "secretKey")));
+            };
+            let security_token = value(&keys.security_token, "securityToken");
+            if security_token.is_none() && keys.security_token.is_some() {
+                return Ok(Err(lacks(&keys.security_token, "securityToken")));
+            }
+            BucketKeys::Pair { access_key, secret_key, security_token }
+        }
+    };
+    let observed = ObservedCredentials {
+        role: role.to_owned(),
+        secret_name: reference.name.clone(),
+        resource_version: secret.resource_version().unwrap_or_default(),
+        digest: found.digest(salt),
+    };
+    Ok(Ok(Read { keys: found, observed }))
+}
+
+/// A value of a Secret as text, without the line end that editors leave.
+pub(super) fn value(secret: &Secret, key: &str) -> Option<SecretString> {
+    let bytes = secret.data.as_ref()?.get(key)?;
+    let text = std::str::from_utf8(&bytes.0).ok()?.trim_end_matches(['\r', '\n']);
+    (!text.is_empty()).then(|| SecretString::from(text))
+}
+
+/// The words for a Secret that does not exist.
+pub(super) fn not_found(name: &str, field: &str) -> Missing {
+    let message = format!(
+        "Secret `{name}`, named by `{field}`, does not exist. Create it; the operator looks again by itself"
+    );
+    (Reason::SecretNotFound, message)
+}
+
+/// The words for a Secret without a key.
+pub(super) fn lacks(name: &str, key: &str, field: &str) -> Missing {
+    let message = format!(
+        "Secret `{name}`, named by `{field}`, has no usable value under the key `{key}`. \
+         Add it, or name its key in `{field}.keys`; the operator looks again by itself"
+    );
+    (Reason::SecretKeyMissing, message)
+}

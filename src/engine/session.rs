@@ -1,0 +1,108 @@
+//! Sessions: a connection whose own keys worked, ready to be used.
+//!
+//! A session outlives its Connection and Secret as long as a task needs it for its clean-up: when a namespace is
+//! deleted, they go before our objects. Its keys are in memory only.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::project::{Project, ProjectKey};
+use super::secrets::BucketKeys;
+use crate::api::{ConnectionKind, PinnedConnection};
+use crate::oms;
+
+/// A usable connection.
+#[derive(Clone)]
+pub struct Session {
+    /// What objects pin.
+    pub(super) pinned: PinnedConnection,
+    /// Region of the connection.
+    pub(super) region: String,
+    /// Client for endpoint and project of the connection.
+    pub(super) client: oms::Client,
+    /// What the client was made of, for objects that are pinned to an earlier endpoint or project.
+    pub(super) settings: oms::Settings,
+    pub(super) credentials: oms::Credentials,
+    /// The connection's own keys as bucket keys, when they are permanent, with the Secret's name and version.
+    pub(super) bucket_keys: Option<(BucketKeys, String, String)>,
+    /// The shared part.
+    pub(super) project: Arc<Project>,
+    /// The rate that the connection allows.
+    pub(super) rate: f64,
+    /// Generation of the connection and version of its Secret that this was made from.
+    pub(super) made_from: (i64, String),
+    /// Whether OMS takes the keys, as far as known.
+    pub(super) usable: bool,
+    /// Whether the Connection still exists.
+    pub(super) exists: bool,
+}
+
+impl Session {
+    /// A client for what an object pinned: the same keys, possibly an earlier endpoint or project.
+    pub(super) fn client_for(&self, pinned: &PinnedConnection) -> Result<oms::Client, oms::Error> {
+        if pinned.endpoint == self.pinned.endpoint && pinned.project_id == self.pinned.project_id {
+            return Ok(self.client.clone());
+        }
+        let mut settings = self.settings.clone();
+        settings.endpoint.clone_from(&pinned.endpoint);
+        settings.project_id.clone_from(&pinned.project_id);
+        oms::Client::new(settings, self.credentials.clone(), self.project.budget.clone())
+    }
+}
+
+/// Key of a project.
+pub(super) fn key_of(pinned: &PinnedConnection) -> ProjectKey {
+    ProjectKey { endpoint: pinned.endpoint.clone(), project_id: pinned.project_id.clone() }
+}
+
+/// Sessions by connection UID.
+#[derive(Default)]
+pub struct Sessions(Mutex<HashMap<String, Session>>);
+
+impl Sessions {
+    /// The session of a connection.
+    pub(super) fn get(&self, uid: &str) -> Option<Session> {
+        self.lock().get(uid).cloned()
+    }
+
+    /// The session of a connection that may be gone, by what an object pinned.
+    pub(super) fn pinned(&self, pinned: &PinnedConnection) -> Option<Session> {
+        self.get(&pinned.uid)
+    }
+
+    /// Opens or renews a session.
+    pub(super) fn open(&self, session: Session) {
+        session.project.join(&session.pinned.uid, session.client.clone(), session.rate);
+        self.lock().insert(session.pinned.uid.clone(), session);
+    }
+
+    /// OMS no longer takes the keys.
+    pub(super) fn mark_unusable(&self, uid: &str) {
+        if let Some(session) = self.lock().get_mut(uid) {
+            session.usable = false;
+            session.project.leave(uid);
+        }
+    }
+
+    /// The Connection is gone; the session stays for clean-ups.
+    pub(super) fn orphan(&self, kind: ConnectionKind, exists: impl Fn(&str) -> bool) {
+        for session in self.lock().values_mut().filter(|session| session.pinned.kind == kind) {
+            session.exists = exists(&session.pinned.uid);
+        }
+    }
+
+    /// Forgets sessions that neither a Connection nor a task needs.
+    pub(super) fn retain(&self, needed: impl Fn(&str) -> bool) {
+        self.lock().retain(|uid, session| {
+            let keep = session.exists || needed(uid);
+            if !keep {
+                session.project.leave(uid);
+            }
+            keep
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Session>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,238 @@
+//! The only place that knows both vocabularies: OMS's wire types and ours.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::secrets::BucketKeys;
+use crate::api::MigrationTaskSpec;
+use crate::oms::{self, TaskStatus};
+use crate::plan::seen::{
+    Call, Counters, Delivered, RemoteFailure, RemoteState, RemoteTask, Trouble, TroubleKind, Window,
+};
+use crate::plan::token::Token;
+
+/// Source and destination keys of a task; no source keys for URL lists.
+pub(super) struct TaskKeys {
+    pub(super) source: Option<BucketKeys>,
+    pub(super) destination: BucketKeys,
+}
+
+/// The create request of a spec.
+pub(super) fn create(
+    spec: &MigrationTaskSpec,
+    region: &str,
+    token: &Token,
+    keys: &TaskKeys,
+) -> oms::CreateTask {
+    let source = &spec.source;
+    let mut src_node = oms::SourceNode {
+        cloud_type: source.cloud_type.as_str().to_owned(),
+        region: source.region.clone(),
+        bucket: source.bucket.clone(),
+        app_id: source.app_id.clone(),
+        object_key: source.object_keys.clone().unwrap_or_default(),
+        list_file: source
+            .list_file
+            .as_ref()
+            .map(|file| oms::ListFile { list_file_key: file.key.clone(), obs_bucket: file.bucket.clone() }),
+        ..oms::SourceNode::default()
+    };
+    match &keys.source {
+        Some(BucketKeys::Pair { access_key, secret_key, security_token }) => {
+            src_node.ak = Some(access_key.clone());
+            src_node.sk = Some(secret_key.clone());
+            src_node.security_token.clone_from(security_token);
+        }
+        Some(BucketKeys::ConnectionString(text)) => src_node.connection_string = Some(text.clone()),
+        Some(BucketKeys::JsonAuthFile(text)) => src_node.json_auth_file = Some(text.clone()),
+        None => {}
+    }
+    let mut dst_node = oms::DestinationNode {
+        region: region.to_owned(),
+        bucket: spec.destination.bucket.clone(),
+        save_prefix: spec.destination.prefix.clone(),
+        ..oms::DestinationNode::default()
+    };
+    if let BucketKeys::Pair { access_key, secret_key, security_token } = &keys.destination {
+        dst_node.ak = access_key.clone();
+        dst_node.sk = secret_key.clone();
+        dst_node.security_token.clone_from(security_token);
+    }
+    oms::CreateTask {
+        task_type: spec.task_type.as_str().to_owned(),
+        src_node,
+        dst_node,
+        description: Some(token.describe(spec.description.as_deref())),
+        migrate_since: spec.migrate_since.as_ref().and_then(|since| u64::try_from(since.0.as_second()).ok()),
+        bandwidth_policy: windows(spec),
+        enable_metadata_migration: Some(spec.enable_metadata_migration),
+        enable_restore: Some(spec.enable_restore),
+        enable_failed_object_recording: Some(spec.enable_failed_object_recording),
+        enable_requester_pays: Some(spec.enable_requester_pays),
+        object_overwrite_mode: Some(spec.overwrite_mode.as_str().to_owned()),
+        dst_storage_policy: Some(spec.destination.storage_policy.as_str().to_owned()),
+        consistency_check: Some(spec.consistency_check.as_str().to_owned()),
+        task_priority: Some(spec.priority.as_str().to_owned()),
+    }
+}
+
+/// The start request: OMS wants the keys again.
+pub(super) fn start(keys: &TaskKeys, only_failed: bool) -> oms::StartTask {
+    let mut start = oms::StartTask { migrate_failed_object: only_failed, ..oms::StartTask::default() };
+    match &keys.source {
+        Some(BucketKeys::Pair { access_key, secret_key, security_token }) => {
+            start.src_ak = Some(access_key.clone());
+            start.src_sk = Some(secret_key.clone());
+            start.src_security_token.clone_from(security_token);
+        }
+        Some(BucketKeys::ConnectionString(text)) => start.connection_string = Some(text.clone()),
+        Some(BucketKeys::JsonAuthFile(text)) => start.json_auth_file = Some(text.clone()),
+        None => {}
+    }
+    if let BucketKeys::Pair { access_key, secret_key, security_token } = &keys.destination {
+        start.dst_ak = access_key.clone();
+        start.dst_sk = secret_key.clone();
+        start.dst_security_token.clone_from(security_token);
+    }
+    start
+}
+
+/// The bandwidth windows of a spec.
+pub(super) fn windows(spec: &MigrationTaskSpec) -> Vec<oms::BandwidthWindow> {
+    spec.bandwidth_policy
+        .iter()
+        .map(|window| oms::BandwidthWindow {
+            start: window.start.clone(),
+            end: window.end.clone(),
+            max_bandwidth: window.max_bandwidth.bytes_per_second().unwrap_or_default(),
+        })
+        .collect()
+}
+
+/// Whether a task stands alone: members of groups and sync tasks are never ours.
+pub(super) fn stands_alone(task: &oms::Task) -> bool {
+    task.group_id.as_deref().unwrap_or_default().is_empty()
+        && task.group_type.as_deref().is_none_or(|kind| kind.is_empty() || kind == "NORMAL_TASK")
+}
+
+/// A task in our words.
+pub(super) fn seen(task: oms::Task) -> RemoteTask {
+    let state = match task.status {
+        TaskStatus::Initializing | TaskStatus::Waiting => RemoteState::Waiting,
+        TaskStatus::Running => RemoteState::Running,
+        TaskStatus::Stopped => RemoteState::Stopped,
+        TaskStatus::Failed => RemoteState::Failed,
+        TaskStatus::Succeeded => RemoteState::Succeeded,
+        TaskStatus::Retrying => RemoteState::Retrying,
+        TaskStatus::Stopping => RemoteState::Stopping,
+        TaskStatus::Unknown(_) => RemoteState::Unknown,
+    };
+    let mut windows: Vec<_> = task
+        .bandwidth_policy
+        .into_iter()
+        .map(|window| Window { start: window.start, end: window.end, bytes_per_second: window.max_bandwidth })
+        .collect();
+    windows.sort();
+    let failure = task.error_reason.map(|reason| {
+        let remedy =
+            oms::codes::failure_cause(&reason.code).map(|cause| cause.remedy.clone()).unwrap_or_default();
+        RemoteFailure { code: reason.code, message: reason.message, remedy }
+    });
+    RemoteTask {
+        id: task.id.get(),
+        name: task.name,
+        state,
+        token: Token::parse(&task.description),
+        windows,
+        priority: task.task_priority,
+        counters: Counters {
+            fraction: task.progress,
+            bytes_total: task.total_size,
+            bytes_done: task.complete_size,
+            total: task.total_num,
+            succeeded: task.successful_num,
+            failed: task.failed_num,
+            skipped: task.skipped_num,
+            bytes_per_second: task.migrate_speed,
+            remaining: (task.left_time > 0).then(|| Duration::from_millis(task.left_time)),
+            listed: task.is_query_over.unwrap_or(false),
+        },
+        failure,
+        can_retry_failed: task.failed_object_record.result.unwrap_or(false),
+        failed_list: task.failed_object_record.list_file_key,
+        started_at: i64::try_from(task.start_time)
+            .ok()
+            .filter(|millis| *millis > 0)
+            .and_then(|millis| Timestamp::from_millisecond(millis).ok()),
+        took: Duration::from_millis(task.total_time),
+    }
+}
+
+/// What an error of OMS means for the next decision.
+pub(super) fn trouble(call: Call, error: &oms::Error, before: Option<&Trouble>, now: Timestamp) -> Trouble {
+    use oms::Class;
+    let kind = match error.class() {
+        Class::Invalid => TroubleKind::Invalid,
+        Class::Credential => TroubleKind::Credentials,
+        Class::BucketCredential => TroubleKind::BucketCredentials,
+        Class::Permission => TroubleKind::Permission,
+        Class::Privacy => TroubleKind::Privacy,
+        Class::Quota => TroubleKind::Quota,
+        Class::Conflict | Class::NotFound => TroubleKind::Conflict,
+        Class::Missing => TroubleKind::Missing,
+        Class::Throttled => TroubleKind::Throttled,
+        Class::Transient => TroubleKind::Transient,
+        Class::Unknown => TroubleKind::Unknown,
+    };
+    let delivery = match error.delivery() {
+        oms::Delivery::NotSent => Delivered::No,
+        oms::Delivery::Unknown => Delivered::Unknown,
+        oms::Delivery::Answered => Delivered::Refused,
+    };
+    let count = before
+        .filter(|old| old.call == call && old.kind == kind)
+        .map_or(1, |old| old.count.saturating_add(1));
+    let pause = error.retry_after().unwrap_or_else(|| pause(kind, count));
+    let mut message = error.message().to_owned();
+    if let Some(detail) = error.detail() {
+        message = format!("{}: {detail}", message.trim_end_matches('.'));
+    }
+    Trouble {
+        call,
+        kind,
+        delivery,
+        code: error.code().unwrap_or_default().to_owned(),
+        message,
+        remedy: error.remedy().unwrap_or_default().trim_end_matches('.').to_owned(),
+        field: error.field().map(ToOwned::to_owned),
+        retry_at: now + pause,
+        count,
+    }
+}
+
+/// Pause before the next try, by what one does about the trouble.
+fn pause(kind: TroubleKind, count: u32) -> Duration {
+    let (first, longest) = match kind {
+        TroubleKind::Conflict | TroubleKind::Throttled => (1, 30),
+        TroubleKind::Transient => (1, 120),
+        TroubleKind::Missing | TroubleKind::Unknown => (15, 300),
+        TroubleKind::Quota => return super::project::QUOTA_PAUSE,
+        TroubleKind::Credentials | TroubleKind::Privacy => (15, 300),
+        TroubleKind::Invalid | TroubleKind::BucketCredentials | TroubleKind::Permission => (600, 600),
+    };
+    Duration::from_secs(u64::from(first * 2_u32.saturating_pow(count.saturating_sub(1).min(16))).min(longest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_up_to_their_bound() {
+        assert_eq!(pause(TroubleKind::Transient, 1), Duration::from_secs(1));
+        assert_eq!(pause(TroubleKind::Transient, 4), Duration::from_secs(8));
+        assert_eq!(pause(TroubleKind::Transient, 99), Duration::from_mins(2));
+        assert_eq!(pause(TroubleKind::Missing, 99), Duration::from_mins(5));
+    }
+}
