@@ -1,14 +1,384 @@
-//! Streams and wiring.
+//! Streams and wiring: what is watched, what wakes whom, and how it all ends.
+//!
+//! ```text
+//! watch of MigrationTasks ──┐
+//! poller (remote changed) ──┼─> queue ─> engine pass ─> Kubernetes, OMS
+//! connection changed ───────┘
+//! ```
 
+mod lane;
+mod pulse;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::Action;
+use kube::{Api, ResourceExt};
+use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
-use crate::telemetry::{Health, Metrics, http};
+use self::lane::{Lanes, Pass};
+use self::pulse::Pulse;
+use crate::api::{ClusterConnection, Connection, ConnectionKind, MANAGER, MigrationTask, Phase};
+use crate::config::{Config, Watch};
+use crate::engine::{self, AnyConnection, Clock, Engine, Queues, Settings, Stores, Waker};
+use crate::leader::{Candidacy, Leadership};
+use crate::plan::migration_task::Policy;
+use crate::telemetry::metrics::Running;
+use crate::telemetry::{Events, Health, Metrics, http};
 
-/// Runs until `stop` is cancelled.
-pub async fn run(config: Config, stop: CancellationToken) -> std::io::Result<()> {
-    let bound = http::serve(config.metrics_listen, Metrics::new(), Health::new()).await?;
-    tracing::info!(address = %bound, "serving");
-    stop.cancelled().await;
-    Ok(())
+/// How often counts are refreshed and the forgotten is forgotten.
+const HOUSEKEEPING: Duration = Duration::from_secs(5);
+
+/// Shortest pause between two polls, whatever the clock's scale.
+const SHORTEST_POLL: Duration = Duration::from_millis(50);
+
+/// Longest silence of a component that still counts as healthy.
+const HEALTHY: Duration = Duration::from_mins(6);
+
+/// How long passes that are under way may take once the end was asked for.
+const GRACE: Duration = Duration::from_secs(8);
+
+/// Why the controller ended although nobody asked for it.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// Kubernetes cannot be reached.
+    #[error("no connection to Kubernetes can be made")]
+    Client(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The HTTP server could not be started.
+    #[error("the address for health and metrics cannot be used")]
+    Listen(#[source] std::io::Error),
+    /// The ready file could not be written.
+    #[error("the ready file cannot be written")]
+    ReadyFile(#[source] std::io::Error),
+    /// The UID of namespace kube-system could not be read.
+    #[error(
+        "the UID of namespace kube-system, the cluster's ID, cannot be read; allow it or set --cluster-id"
+    )]
+    ClusterId(#[source] Box<kube::Error>),
+    /// Another replica leads now.
+    #[error("the lease was lost; another replica may lead now")]
+    LeaseLost,
+    /// A loop ended by itself.
+    #[error("a loop of the controller ended by itself")]
+    Ended,
+}
+
+/// Runs the controller until `stop` is cancelled.
+pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Error> {
+    let client = kube::Client::try_default().await.map_err(|error| Error::Client(error.into()))?;
+    let (metrics, health) = (Metrics::new(), Health::new());
+    let bound =
+        http::serve(config.metrics_listen, metrics.clone(), health.clone()).await.map_err(Error::Listen)?;
+    tracing::info!(address = %bound, "serving health and metrics");
+    let leadership = match &config.leader_election {
+        None => Leadership::alone(),
+        Some(election) => Leadership::campaign(
+            client.clone(),
+            Candidacy {
+                namespace: election.namespace.clone(),
+                name: election.name.clone(),
+                identity: config.identity.clone(),
+                timings: election.timings,
+            },
+        ),
+    };
+    let claim = leadership.claim();
+    // A replica that waits for the lease is ready: a rolling update waits for it.
+    if config.leader_election.is_some() {
+        health.set_ready();
+    }
+    metrics.set_leader(false);
+    let led = tokio::select! {
+        () = claim.held() => true,
+        () = stop.cancelled() => false,
+    };
+    let result = if led {
+        metrics.set_leader(true);
+        tracing::info!(identity = config.identity, "leading");
+        tokio::select! {
+            result = lead(&config, client, (metrics, health.clone()), bound, stop.clone()) => result,
+            () = claim.lost() => Err(Error::LeaseLost),
+        }
+    } else {
+        Ok(())
+    };
+    health.set_unready();
+    leadership.release().await;
+    result
+}
+
+async fn lead(
+    config: &Config,
+    client: kube::Client,
+    (metrics, health): (Metrics, Health),
+    bound: std::net::SocketAddr,
+    stop: CancellationToken,
+) -> Result<(), Error> {
+    let cluster_id = match &config.cluster_id {
+        Some(id) => id.clone(),
+        None => cluster_id(&client).await?,
+    };
+    let (waker, queues) = Waker::new();
+    let Queues {
+        tasks: task_queue,
+        connections: connection_queue,
+        cluster_connections: cluster_queue,
+        namespaces,
+    } = queues;
+    let tasks = Lanes::<MigrationTask>::namespaced(&client, &config.watch, task_queue);
+    let connections = Lanes::<Connection>::namespaced(&client, &config.watch, connection_queue);
+    // A namespaced install has Roles only, so nothing of the whole cluster.
+    let cluster_connections =
+        (config.watch == Watch::All).then(|| Lanes::<ClusterConnection>::cluster(&client, cluster_queue));
+    let stores = Stores {
+        connections: connections.stores(),
+        cluster_connections: cluster_connections.as_ref().and_then(|lanes| lanes.stores().pop()),
+    };
+    let events = Events::new(client.clone(), MANAGER, &config.identity, metrics.clone());
+    let engine = Arc::new(Engine::new(
+        client,
+        settings(config, cluster_id),
+        Clock::new(config.time_scale),
+        stores.clone(),
+        waker.clone(),
+        (metrics, events.clone()),
+    ));
+    let pulse = Pulse::new(health.component("passes", HEALTHY));
+    let task_stores = tasks.stores();
+    let work = [
+        tokio::spawn(tasks.run(pass_of_task(&engine, &pulse), usize::from(config.concurrency), stop.clone())),
+        tokio::spawn(connections.run(pass_of_connection(&engine, &pulse), 4, stop.clone())),
+        tokio::spawn(match cluster_connections {
+            Some(lanes) => {
+                future::Either::Left(lanes.run(pass_of_connection(&engine, &pulse), 4, stop.clone()))
+            }
+            None => future::Either::Right(stop.clone().cancelled_owned()),
+        }),
+        tokio::spawn(lane::wake_namespaces(task_stores.clone(), waker, namespaces, stop.clone())),
+        tokio::spawn(poll(
+            Arc::clone(&engine),
+            health.component("poller", HEALTHY),
+            config.poll_interval,
+            stop.clone(),
+        )),
+        tokio::spawn(keep_house(
+            Arc::clone(&engine),
+            task_stores.clone(),
+            stores.clone(),
+            health.component("housekeeping", HEALTHY),
+            stop.clone(),
+        )),
+    ];
+    tokio::select! {
+        () = synced(&task_stores, &stores) => {}
+        () = stop.cancelled() => {}
+    }
+    health.set_ready();
+    if let Some(file) = &config.ready_file {
+        http::write_ready_file(file, bound).map_err(Error::ReadyFile)?;
+    }
+    let ended = future::select_all(work).await;
+    let asked = stop.is_cancelled();
+    stop.cancel();
+    let _ = tokio::time::timeout(GRACE, future::join_all(ended.2)).await;
+    let _ = tokio::time::timeout(Duration::from_secs(1), events.flush()).await;
+    if asked { Ok(()) } else { Err(Error::Ended) }
+}
+
+fn settings(config: &Config, cluster_id: String) -> Settings {
+    let endpoints = config.allowed_endpoints.clone();
+    Settings {
+        policy: Policy {
+            deletion_policy: config.default_deletion_policy,
+            cleanup_timeout: config.cleanup_timeout,
+            create_fence: config.create_fence,
+            secret_check_interval: config.secret_check_interval,
+        },
+        cluster_id,
+        cluster_resource_namespace: config.cluster_resource_namespace.clone(),
+        endpoints: Arc::new(move |url| endpoints.allows(url)),
+    }
+}
+
+async fn cluster_id(client: &kube::Client) -> Result<String, Error> {
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let system =
+        namespaces.get_metadata("kube-system").await.map_err(|error| Error::ClusterId(Box::new(error)))?;
+    Ok(system.uid().unwrap_or_default())
+}
+
+async fn synced(tasks: &[lane::StoreOf<MigrationTask>], stores: &Stores) {
+    for store in tasks {
+        let _ = store.wait_until_ready().await;
+    }
+    for store in &stores.connections {
+        let _ = store.wait_until_ready().await;
+    }
+    if let Some(store) = &stores.cluster_connections {
+        let _ = store.wait_until_ready().await;
+    }
+}
+
+fn pass_of_task(engine: &Arc<Engine>, pulse: &Pulse) -> Pass<MigrationTask> {
+    let (engine, pulse) = (Arc::clone(engine), pulse.clone());
+    Arc::new(move |object: Arc<DeserializeGuard<MigrationTask>>| {
+        let (engine, pulse) = (Arc::clone(&engine), pulse.clone());
+        Box::pin(async move {
+            let uid = object.uid().unwrap_or_default();
+            let pass = engine.reconcile_migration_task(&object);
+            finish(
+                "MigrationTask",
+                &*object,
+                &engine,
+                &uid,
+                pulse.watch(engine::guarded(lane::PASS_LIMIT, pass)).await,
+            )
+        })
+    })
+}
+
+fn pass_of_connection<K: AnyConnection>(engine: &Arc<Engine>, pulse: &Pulse) -> Pass<K> {
+    let (engine, pulse) = (Arc::clone(engine), pulse.clone());
+    Arc::new(move |object: Arc<DeserializeGuard<K>>| {
+        let (engine, pulse) = (Arc::clone(&engine), pulse.clone());
+        let kind = if K::KIND == ConnectionKind::Connection { "Connection" } else { "ClusterConnection" };
+        Box::pin(async move {
+            let uid = object.uid().unwrap_or_default();
+            let pass = engine.reconcile_connection(&object);
+            finish(kind, &*object, &engine, &uid, pulse.watch(engine::guarded(lane::PASS_LIMIT, pass)).await)
+        })
+    })
+}
+
+/// Counts and logs a pass; a failed one comes again after a growing pause.
+fn finish(
+    kind: &'static str,
+    object: &impl ResourceExt,
+    engine: &Engine,
+    uid: &str,
+    (result, took): (Result<Action, engine::Error>, Duration),
+) -> Action {
+    match result {
+        Ok(action) => {
+            engine.metrics().reconciled(kind, "ok", took);
+            action
+        }
+        Err(error) => {
+            engine.metrics().reconciled(kind, error.label(), took);
+            let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::warn!(kind, namespace, name, error = %error, cause, "the pass failed");
+            if matches!(error, engine::Error::Undecodable(_)) {
+                Action::await_change()
+            } else {
+                Action::requeue(engine.backoff(uid))
+            }
+        }
+    }
+}
+
+async fn poll(
+    engine: Arc<Engine>,
+    beat: crate::telemetry::Beat,
+    interval: Duration,
+    stop: CancellationToken,
+) {
+    let interval = engine.clock().real(interval).max(SHORTEST_POLL);
+    let first = interval.min(Duration::from_secs(1));
+    let mut next = tokio::time::Instant::now() + interval;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep_until(next.min(tokio::time::Instant::now() + first)) => {}
+            () = stop.cancelled() => return,
+        }
+        let due = tokio::time::Instant::now() >= next;
+        if due {
+            next = tokio::time::Instant::now() + interval;
+        }
+        engine.poll(!due);
+        beat.ok();
+    }
+}
+
+async fn keep_house(
+    engine: Arc<Engine>,
+    tasks: Vec<lane::StoreOf<MigrationTask>>,
+    connections: Stores,
+    beat: crate::telemetry::Beat,
+    stop: CancellationToken,
+) {
+    synced(&tasks, &connections).await;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(HOUSEKEEPING) => {}
+            () = stop.cancelled() => return,
+        }
+        let mut uids = HashSet::new();
+        let mut pinned = HashSet::new();
+        let mut counts = std::collections::BTreeMap::<&'static str, u64>::new();
+        let mut running = Running::default();
+        for task in tasks.iter().flat_map(kube::runtime::reflector::Store::state) {
+            uids.extend(task.uid());
+            let Some(status) = task.0.as_ref().ok().and_then(|task| task.status.as_ref()) else { continue };
+            pinned.extend(status.connection.as_ref().map(|connection| connection.uid.clone()));
+            if let Some(phase) = status.phase {
+                *counts.entry(name_of(phase)).or_default() += 1;
+            }
+            if let (Some(Phase::Running), Some(progress)) = (status.phase, &status.progress) {
+                running.tasks += 1;
+                running.bytes_total += progress.bytes.total;
+                running.bytes_done += progress.bytes.done;
+                running.objects_total += progress.objects.total;
+                running.objects_done += progress.objects.succeeded + progress.objects.skipped;
+                running.bytes_per_second += progress.bytes_per_second;
+            }
+        }
+        let existing: HashSet<_> = connections
+            .connections
+            .iter()
+            .flat_map(|store| store.state())
+            .filter_map(|object| object.uid())
+            .collect();
+        let existing_cluster: HashSet<_> = connections
+            .cluster_connections
+            .iter()
+            .flat_map(|store| store.state())
+            .filter_map(|object| object.uid())
+            .collect();
+        uids.extend(existing.iter().cloned());
+        uids.extend(existing_cluster.iter().cloned());
+        engine.forget(
+            |uid| uids.contains(uid),
+            |kind, uid| match kind {
+                ConnectionKind::Connection => existing.contains(uid),
+                ConnectionKind::ClusterConnection => existing_cluster.contains(uid),
+            },
+            |uid| pinned.contains(uid),
+        );
+        engine.metrics().set_phase_counts("MigrationTask", counts);
+        engine.metrics().set_progress(running);
+        beat.ok();
+    }
+}
+
+fn name_of(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Pending => "Pending",
+        Phase::Queued => "Queued",
+        Phase::Creating => "Creating",
+        Phase::Running => "Running",
+        Phase::Stopping => "Stopping",
+        Phase::Stopped => "Stopped",
+        Phase::Retrying => "Retrying",
+        Phase::Succeeded => "Succeeded",
+        Phase::SucceededWithFailures => "SucceededWithFailures",
+        Phase::Failed => "Failed",
+        Phase::Synchronizing => "Synchronizing",
+        Phase::Deleting => "Deleting",
+    }
 }

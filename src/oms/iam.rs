@@ -7,8 +7,7 @@ use super::budget::{Budget, Urgency};
 use super::codes::Class;
 use super::credentials::Credentials;
 use super::error::{Delivery, Error};
-use super::settings::Settings;
-use super::transport::{Call, Transport};
+use super::transport::{Call, Settings, Transport};
 
 const OPERATION: &str = "KeystoneListProjects";
 

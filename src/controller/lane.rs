@@ -1,0 +1,186 @@
+//! A lane per watched namespace: its watch, its cache and its queue of passes.
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream::{self, BoxStream};
+use futures::{FutureExt, StreamExt, TryStreamExt, future};
+use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::{self, Action, ReconcileReason, ReconcileRequest, trigger_self};
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::utils::Predicate;
+use kube::runtime::{WatchStreamExt, applier, predicates, watcher};
+use kube::{Api, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{MigrationTask, Phase};
+use crate::config::Watch;
+use crate::engine::Waker;
+
+/// How long one pass may take; above every deadline within it.
+pub(super) const PASS_LIMIT: Duration = Duration::from_mins(5);
+
+/// A cache; what cannot be decoded is in it too.
+pub(super) type StoreOf<K> = Store<DeserializeGuard<K>>;
+
+/// A pass of one object.
+pub(super) type Pass<K> =
+    Arc<dyn Fn(Arc<DeserializeGuard<K>>) -> Pin<Box<dyn Future<Output = Action> + Send>> + Send + Sync>;
+
+type Wakes<K> = mpsc::UnboundedReceiver<ObjectRef<K>>;
+
+struct Lane<K: Resource<DynamicType = ()> + 'static> {
+    namespace: Option<String>,
+    store: StoreOf<K>,
+    triggers: BoxStream<'static, Result<ReconcileRequest<DeserializeGuard<K>>, watcher::Error>>,
+}
+
+/// All lanes of a kind.
+pub(super) struct Lanes<K: Resource<DynamicType = ()> + 'static> {
+    lanes: Vec<Lane<K>>,
+    wakes: Wakes<K>,
+}
+
+impl<K> Lanes<K>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+{
+    /// Lanes of a namespaced kind.
+    pub(super) fn namespaced(client: &kube::Client, watch: &Watch, wakes: Wakes<K>) -> Self
+    where
+        K: Resource<Scope = NamespaceResourceScope>,
+    {
+        let lanes = match watch {
+            Watch::All => vec![Lane::open(Api::all(client.clone()), None)],
+            Watch::Namespaces(names) => names
+                .iter()
+                .map(|name| Lane::open(Api::namespaced(client.clone(), name), Some(name.clone())))
+                .collect(),
+        };
+        Self { lanes, wakes }
+    }
+
+    /// The one lane of a kind of the cluster.
+    pub(super) fn cluster(client: &kube::Client, wakes: Wakes<K>) -> Self
+    where
+        K: Resource<Scope = ClusterResourceScope>,
+    {
+        Self { lanes: vec![Lane::open(Api::all(client.clone()), None)], wakes }
+    }
+
+    /// The caches.
+    pub(super) fn stores(&self) -> Vec<StoreOf<K>> {
+        self.lanes.iter().map(|lane| lane.store.clone()).collect()
+    }
+
+    /// Runs passes until `stop` is cancelled; then waits for those under way.
+    pub(super) async fn run(self, pass: Pass<K>, concurrency: usize, stop: CancellationToken) {
+        let mut senders = HashMap::new();
+        let mut running = Vec::new();
+        for lane in self.lanes {
+            let (sender, wakes) = mpsc::unbounded_channel();
+            senders.insert(lane.namespace.clone(), sender);
+            running.push(lane.run(Arc::clone(&pass), wakes, concurrency, stop.clone()));
+        }
+        let mut wakes = self.wakes;
+        let route = async {
+            while let Some(target) = wakes.recv().await {
+                if let Some(sender) = senders.get(&target.namespace).or_else(|| senders.get(&None)) {
+                    let _ = sender.send(target);
+                }
+            }
+            stop.cancelled().await;
+        };
+        let lanes = future::join_all(running);
+        tokio::pin!(lanes);
+        tokio::select! {
+            _ = &mut lanes => {}
+            () = route => {
+                lanes.await;
+            }
+        }
+    }
+}
+
+impl<K> Lane<K>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+{
+    fn open(api: Api<DeserializeGuard<K>>, namespace: Option<String>) -> Self {
+        let (store, writer) = reflector::store();
+        let changed = predicates::generation.combine(predicates::finalizers).combine(predicates::annotations);
+        let stream = watcher(api, watcher::Config::default())
+            .default_backoff()
+            .modify(|object: &mut DeserializeGuard<K>| object.managed_fields_mut().clear())
+            .reflect(writer)
+            .applied_objects()
+            .predicate_filter(changed, Default::default());
+        Self { namespace, store, triggers: trigger_self(stream, ()).boxed() }
+    }
+
+    async fn run(self, pass: Pass<K>, wakes: Wakes<K>, concurrency: usize, stop: CancellationToken) {
+        let woken =
+            stream::unfold(
+                wakes,
+                |mut wakes| async move { wakes.recv().await.map(|target| (target, wakes)) },
+            );
+        let woken = woken.map(|target| {
+            let mut obj_ref = ObjectRef::new(&target.name);
+            obj_ref.namespace = target.namespace;
+            Ok(ReconcileRequest { obj_ref, reason: ReconcileReason::Custom { reason: "woken".into() } })
+        });
+        let queue = stream::select(
+            self.triggers.inspect_err(|error| tracing::warn!(%error, "a watch failed and starts again")),
+            woken,
+        )
+        .take_until(stop.cancelled_owned());
+        let reconcile = move |object: Arc<DeserializeGuard<K>>, _: Arc<()>| {
+            let pass = pass(object);
+            async move { Ok::<_, std::convert::Infallible>(pass.await) }.boxed()
+        };
+        applier(
+            reconcile,
+            |_, never: &std::convert::Infallible, _| match *never {},
+            Arc::new(()),
+            self.store,
+            queue,
+            controller::Config::default().concurrency(u16::try_from(concurrency).unwrap_or(u16::MAX)),
+        )
+        .for_each(|_| future::ready(()))
+        .await;
+    }
+}
+
+/// Wakes the unfinished tasks of namespaces.
+pub(super) async fn wake_namespaces(
+    tasks: Vec<StoreOf<MigrationTask>>,
+    waker: Waker,
+    mut namespaces: mpsc::UnboundedReceiver<Option<String>>,
+    stop: CancellationToken,
+) {
+    loop {
+        let namespace = tokio::select! {
+            namespace = namespaces.recv() => namespace,
+            () = stop.cancelled() => return,
+        };
+        let Some(namespace) = namespace else {
+            stop.cancelled().await;
+            return;
+        };
+        for task in tasks.iter().flat_map(Store::state) {
+            let phase =
+                task.0.as_ref().ok().and_then(|task| task.status.as_ref()).and_then(|status| status.phase);
+            let over = matches!(phase, Some(Phase::Succeeded | Phase::SucceededWithFailures));
+            if !over && (namespace.is_none() || task.namespace() == namespace) {
+                waker.wake(ObjectRef::new(&task.name_any()).within(&task.namespace().unwrap_or_default()));
+            }
+        }
+    }
+}
