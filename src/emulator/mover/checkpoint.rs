@@ -80,10 +80,10 @@ pub struct FailedObject {
 }
 
 impl Checkpoint {
-    /// The checkpoint for running only the failed objects again (`migrate_failed_object`), or `None` when no failed
-    /// object was recorded. Counters of what succeeded stay, the failed are counted anew.
+    /// The checkpoint for running only the failed objects again (`migrate_failed_object`), or `None` when the
+    /// failed objects were not recorded, or not all of them. Counters of what succeeded stay, the failed are counted anew.
     pub fn for_failed_objects(&self) -> Option<Self> {
-        if self.failed_lists.is_empty() {
+        if self.failed_lists.is_empty() || self.failed_list_error.is_some() {
             return None;
         }
         Some(Self {

@@ -3,7 +3,16 @@
 //! [`run`] carries one task from wherever its [`Checkpoint`] stands until it is finished, paused or failed for a cause
 //! that stops the task as a whole. Objects that fail one by one do not end it: they are counted and recorded.
 mod checkpoint;
+mod copy;
+mod failure;
 mod job;
+mod lists;
+mod pace;
+mod policy;
+mod run;
+mod s3;
+mod selection;
+mod transfer;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -102,7 +111,9 @@ pub fn service_time_zone() -> TimeZone {
 }
 
 /// Carries a task on from `checkpoint` until it is finished, paused or failed.
+///
+/// Dropping the future abandons what is under way; the last checkpoint that was handed to [`Context::checkpoints`]
+/// goes on from there, and what was copied since is looked at again under the overwrite rule.
 pub async fn run(job: Job, checkpoint: Checkpoint, context: Context) -> (Checkpoint, Outcome) {
-    let _ = (job, context);
-    (checkpoint, Outcome::Failed { code: "TRF.0001".into(), message: "The mover is not built in".into() })
+    run::Run::new(job, checkpoint, context).to_the_end().await
 }

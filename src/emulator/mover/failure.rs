@@ -1,0 +1,95 @@
+//! What can go wrong at an endpoint, and which OMS failure cause that is (OMS API reference, task failure causes).
+use super::Outcome;
+
+/// Which end of the migration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    Source,
+    Destination,
+}
+
+/// What kind of trouble a request had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The keys are unknown or the signature is wrong.
+    Keys,
+    /// The keys are known but may not do this.
+    Denied,
+    NoBucket,
+    NoObject,
+    /// The object must be restored first.
+    Archived,
+    Throttled,
+    /// Not reachable, not answering, broken off, or failing by itself: worth another attempt.
+    Unavailable,
+    /// The owner of the task wants it to stop.
+    Stopped,
+    /// The key cannot be written as a path of a URL.
+    Unaddressable,
+    /// The bytes that arrived are not those that left.
+    Corrupted,
+    Other,
+}
+
+/// A request that failed. The message never holds a URL: those are signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Trouble {
+    pub(super) side: Side,
+    pub(super) kind: Kind,
+    pub(super) message: String,
+}
+
+impl Trouble {
+    pub(super) fn new(side: Side, kind: Kind, message: impl Into<String>) -> Self {
+        Self { side, kind, message: message.into() }
+    }
+
+    pub(super) fn stopped() -> Self {
+        Self::new(Side::Source, Kind::Stopped, "The task is being stopped")
+    }
+
+    pub(super) fn is_worth_another_attempt(&self) -> bool {
+        matches!(self.kind, Kind::Unavailable | Kind::Throttled | Kind::Corrupted)
+    }
+
+    /// Whether no other object can fare better.
+    pub(super) fn is_fatal(&self) -> bool {
+        match self.side {
+            Side::Source => matches!(self.kind, Kind::Keys | Kind::NoBucket),
+            Side::Destination => matches!(self.kind, Kind::Keys | Kind::NoBucket | Kind::Denied),
+        }
+    }
+
+    /// The failure cause.
+    pub(super) fn code(&self) -> &'static str {
+        match (self.side, self.kind) {
+            (Side::Source, Kind::Keys) => "TRF.0151",
+            (Side::Source, Kind::Denied) => "TRF.0152",
+            (Side::Source, Kind::NoBucket) => "TRF.0155",
+            (Side::Source, Kind::NoObject) => "TRF.0156",
+            (Side::Source, Kind::Unavailable | Kind::Stopped) => "TRF.0157",
+            (Side::Source, Kind::Throttled) => "TRF.0159",
+            (Side::Source, Kind::Archived) => "TRF.0160",
+            (Side::Destination, Kind::Keys) => "TRF.0057",
+            (Side::Destination, Kind::Denied) => "TRF.0051",
+            (Side::Destination, Kind::NoBucket) => "TRF.0058",
+            (Side::Destination, Kind::NoObject) => "TRF.0059",
+            (Side::Destination, Kind::Unavailable | Kind::Throttled | Kind::Stopped) => "TRF.0061",
+            (Side::Destination, Kind::Archived) => "TRF.0065",
+            (_, Kind::Unaddressable) => "TRF.0031",
+            (_, Kind::Corrupted | Kind::Other) => "TRF.0002",
+        }
+    }
+
+    /// The end of the task as a whole.
+    pub(super) fn outcome(&self) -> Outcome {
+        if self.kind == Kind::Stopped {
+            return Outcome::Paused;
+        }
+        failed(self.code(), &self.message)
+    }
+}
+
+pub(super) fn failed(code: &str, message: impl Into<String>) -> Outcome {
+    Outcome::Failed { code: code.to_owned(), message: message.into() }
+}
