@@ -716,9 +716,7 @@ impl S3 for Backend {
         self.write_index()
             .amend(&input.bucket, &input.key, |record| record.restored_until = Some(until))
             .map_err(|error| s3_error!(error, InternalError, "The store cannot write its log"))?;
-        let mut response = S3Response::new(dto::RestoreObjectOutput::default());
-        response.status = Some(http::StatusCode::ACCEPTED);
-        Ok(response)
+        Ok(S3Response::new(dto::RestoreObjectOutput::default()))
     }
 
     async fn create_multipart_upload(
