@@ -251,15 +251,15 @@ mod tests {
 
     #[test]
     fn a_wrong_value_names_its_flag() {
-        for (args, flag) in [
-            (["--namespace", "Team_A"], "--namespace: "),
-            (["--namespace", "-a"], "--namespace: "),
-            (["--leader-namespace", ""], "--leader-namespace: "),
-            (["--cluster-id", " "], "--cluster-id: "),
-            (["--allowed-endpoint", "*"], "--allowed-endpoint: "),
-            (["--leader-renew-deadline", "20s"], "--leader-lease-duration: "),
+        for (arg, flag) in [
+            ("--namespace=Team_A", "--namespace: "),
+            ("--namespace=-a", "--namespace: "),
+            ("--leader-namespace=", "--leader-namespace: "),
+            ("--cluster-id= ", "--cluster-id: "),
+            ("--allowed-endpoint=*", "--allowed-endpoint: "),
+            ("--leader-renew-deadline=20s", "--leader-lease-duration: "),
         ] {
-            let error = config(&args, &pod()).unwrap_err().to_string();
+            let error = config(&[arg], &pod()).unwrap_err().to_string();
             assert!(error.starts_with(flag), "{error}");
         }
     }

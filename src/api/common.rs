@@ -5,6 +5,8 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::rules;
+
 /// Which kind a connection reference means.
 #[derive(
     Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord,
@@ -29,21 +31,23 @@ impl fmt::Display for ConnectionKind {
 /// Names the connection to OMS.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = rules::atomic)]
 pub struct ConnectionRef {
     /// `Connection` (default) or `ClusterConnection`.
     #[serde(default)]
     pub kind: ConnectionKind,
     /// Name of the connection.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = rules::OBJECT_NAME))]
     pub name: String,
 }
 
 /// Names a Secret in the object's own namespace and, where needed, the keys in it.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = rules::atomic)]
 pub struct SecretRef {
     /// Name of the Secret.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = rules::OBJECT_NAME))]
     pub name: String,
     /// Names of the keys in the Secret, where they differ from ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,23 +61,23 @@ pub struct SecretRef {
 pub struct SecretKeys {
     /// Key that holds the access key ID; default `accessKey`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(min = 1, max = 253))]
+    #[schemars(with = "String", length(min = 1, max = 253), regex(pattern = rules::DATA_KEY))]
     pub access_key: Option<String>,
     /// Key that holds the secret access key; default `secretKey`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(min = 1, max = 253))]
+    #[schemars(with = "String", length(min = 1, max = 253), regex(pattern = rules::DATA_KEY))]
     pub secret_key: Option<String>,
     /// Key that holds the security token of temporary keys; default `securityToken`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(min = 1, max = 253))]
+    #[schemars(with = "String", length(min = 1, max = 253), regex(pattern = rules::DATA_KEY))]
     pub security_token: Option<String>,
     /// Key that holds an Azure connection string; default `connectionString`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(min = 1, max = 253))]
+    #[schemars(with = "String", length(min = 1, max = 253), regex(pattern = rules::DATA_KEY))]
     pub connection_string: Option<String>,
     /// Key that holds a Google JSON credentials file; default `jsonAuthFile`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(min = 1, max = 253))]
+    #[schemars(with = "String", length(min = 1, max = 253), regex(pattern = rules::DATA_KEY))]
     pub json_auth_file: Option<String>,
 }
 
@@ -280,12 +284,13 @@ pub enum Acknowledgement {
 /// A daily window with a bandwidth limit. Outside of all windows there is no limit.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = rules::bandwidth_window)]
 pub struct BandwidthWindow {
     /// Begin, `hh:mm`, 24-hour clock of the OMS region.
-    #[schemars(length(max = 5), regex(pattern = "^([01][0-9]|2[0-3]):[0-5][0-9]$"))]
+    #[schemars(length(max = 5), regex(pattern = rules::TIME_OF_DAY))]
     pub start: String,
     /// End, `hh:mm`, later than the begin on the same day.
-    #[schemars(length(max = 5), regex(pattern = "^([01][0-9]|2[0-3]):[0-5][0-9]$"))]
+    #[schemars(length(max = 5), regex(pattern = rules::TIME_OF_DAY))]
     pub end: String,
     /// Limit in bytes per second: an integer, or a quantity such as `50Mi`; 1Mi to 200Mi.
     pub max_bandwidth: ByteRate,
@@ -338,10 +343,10 @@ impl JsonSchema for ByteRate {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "anyOf": [{ "type": "integer" }, { "type": "string" }],
             "x-kubernetes-int-or-string": true,
             "pattern": "^[0-9]+(k|M|G|Ki|Mi|Gi)?$",
-            "maxLength": 12
+            "maxLength": 12,
+            "x-kubernetes-validations": rules::byte_rate()
         })
     }
 

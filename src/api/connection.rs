@@ -1,14 +1,16 @@
 //! `Connection` and `ClusterConnection`: whose OMS, and how to reach it.
 
+use std::borrow::Cow;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector, Time};
-use kube::{CustomResource, KubeSchema};
-use schemars::JsonSchema;
+use kube::CustomResource;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use super::SecretRef;
+use super::{SecretRef, rules};
 
 /// Connection to the OMS of one project, for the objects of its namespace.
-#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[derive(CustomResource, JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "oms-operator.io",
     version = "v1alpha1",
@@ -19,6 +21,7 @@ use super::SecretRef;
     derive = "PartialEq",
     category = "oms",
     shortname = "omsconn",
+    schema = "manual",
     doc = "Connection says whose OMS is used by the objects of a namespace, and how it is reached.",
     printcolumn(name = "Region", type_ = "string", json_path = ".spec.region"),
     printcolumn(name = "Project", type_ = "string", json_path = ".status.projectId"),
@@ -41,7 +44,7 @@ pub struct ConnectionSpec {
     pub region: String,
     /// Project ID; default: looked up in IAM by the region.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(min = 1, max = 64))]
+    #[schemars(with = "String", length(min = 1, max = 64), regex(pattern = "^[A-Za-z0-9_-]+$"))]
     pub project_id: Option<String>,
     /// Address of OMS; default `https://oms.{region}.myhuaweicloud.com`. Only hosts of the operator's allow-list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -67,8 +70,21 @@ pub struct ConnectionSpec {
     pub limits: Option<Limits>,
 }
 
+impl JsonSchema for Connection {
+    fn schema_name() -> Cow<'static, str> {
+        "Connection".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        rules::root::<ConnectionSpec, ConnectionStatus>(
+            generator,
+            "Connection says whose OMS is used by the objects of a namespace, and how it is reached.",
+        )
+    }
+}
+
 /// Connection that several namespaces may use; its Secret lives in the operator's cluster resource namespace.
-#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[derive(CustomResource, JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "oms-operator.io",
     version = "v1alpha1",
@@ -78,6 +94,7 @@ pub struct ConnectionSpec {
     derive = "PartialEq",
     category = "oms",
     shortname = "omscconn",
+    schema = "manual",
     doc = "ClusterConnection is a Connection for the namespaces that it allows.",
     printcolumn(name = "Region", type_ = "string", json_path = ".spec.region"),
     printcolumn(name = "Project", type_ = "string", json_path = ".status.projectId"),
@@ -103,13 +120,27 @@ pub struct ClusterConnectionSpec {
     pub allowed_namespaces: AllowedNamespaces,
 }
 
+impl JsonSchema for ClusterConnection {
+    fn schema_name() -> Cow<'static, str> {
+        "ClusterConnection".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        rules::root::<ClusterConnectionSpec, ConnectionStatus>(
+            generator,
+            "ClusterConnection is a Connection for the namespaces that it allows.",
+        )
+    }
+}
+
 /// Namespaces by name or by label; either suffices.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = rules::bounded_selector)]
 pub struct AllowedNamespaces {
     /// Names of namespaces.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 1000), inner(length(min = 1, max = 63)))]
+    #[schemars(extend("x-kubernetes-list-type" = "set"), length(max = 1000), inner(length(min = 1, max = 63), regex(pattern = rules::NAMESPACE_NAME)))]
     pub names: Vec<String>,
     /// Labels of namespaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -128,19 +159,21 @@ pub struct CaBundle {
 /// A key of a ConfigMap.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = rules::atomic)]
 pub struct ConfigMapKeyRef {
     /// Name of the ConfigMap.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = rules::OBJECT_NAME))]
     pub name: String,
     /// Key with PEM certificates; default `ca.crt`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(min = 1, max = 253))]
+    #[schemars(with = "String", length(min = 1, max = 253), regex(pattern = rules::DATA_KEY))]
     pub key: Option<String>,
 }
 
 /// Keys for OMS itself.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = rules::connection_credentials)]
 pub struct ConnectionCredentials {
     /// Secret with `accessKey` and `secretKey`, and `securityToken` for temporary keys.
     pub secret_ref: SecretRef,

@@ -1,18 +1,20 @@
 //! `MigrationTask`: copy once.
 
+use std::borrow::Cow;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use kube::{CustomResource, KubeSchema};
-use schemars::JsonSchema;
+use kube::CustomResource;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use super::{
     Acknowledgement, BandwidthWindow, BucketCredentials, CloudType, ConnectionRef, ConsistencyCheck,
     CreateIntent, DeletionPolicy, FailedObjects, Failure, ObservedCredentials, OverwriteMode, Phase,
-    PinnedConnection, Priority, Progress, ReadyWhen, StoragePolicy,
+    PinnedConnection, Priority, Progress, ReadyWhen, StoragePolicy, rules,
 };
 
 /// What a migration task copies, from where, to where and how.
-#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[derive(CustomResource, JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "oms-operator.io",
     version = "v1alpha1",
@@ -23,6 +25,7 @@ use super::{
     derive = "PartialEq",
     shortname = "mt",
     category = "oms",
+    schema = "manual",
     doc = "MigrationTask copies objects of a bucket, or of a list of URLs, into an OBS bucket, once.",
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
     printcolumn(name = "Progress", type_ = "string", json_path = ".status.progress.display"),
@@ -46,6 +49,7 @@ use super::{
     )
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = rules::migration_task_spec)]
 pub struct MigrationTaskSpec {
     /// Connection to OMS; default: Connection `default` of the namespace, then ClusterConnection `default`. Frozen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -108,6 +112,21 @@ pub struct MigrationTaskSpec {
     pub acknowledge: Vec<Acknowledgement>,
 }
 
+impl JsonSchema for MigrationTask {
+    fn schema_name() -> Cow<'static, str> {
+        "MigrationTask".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = rules::root::<MigrationTaskSpec, MigrationTaskStatus>(
+            generator,
+            "MigrationTask copies objects of a bucket, or of a list of URLs, into an OBS bucket, once.",
+        );
+        rules::freeze(&mut schema);
+        schema
+    }
+}
+
 fn yes() -> bool {
     true
 }
@@ -147,6 +166,7 @@ impl TaskType {
 /// Where objects come from.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = rules::source)]
 pub struct Source {
     /// Cloud of the source bucket; `URLSource` for type `url_list`.
     pub cloud_type: CloudType,
@@ -160,7 +180,12 @@ pub struct Source {
     pub bucket: Option<String>,
     /// Names (type `object`) or prefixes (type `prefix`); `[""]` is the whole bucket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Vec<String>", length(min = 1, max = 500), inner(length(max = 1024)))]
+    #[schemars(
+        with = "Vec<String>",
+        length(min = 1, max = 500),
+        inner(length(max = 1024)),
+        extend("x-kubernetes-list-type" = "set")
+    )]
     pub object_keys: Option<Vec<String>>,
     /// The list file of types `list` and `url_list`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -179,6 +204,7 @@ pub struct Source {
 /// A list of names or URLs: an object in OBS, in the region of the destination, read with the destination's keys.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = rules::list_file)]
 pub struct ListFile {
     /// Bucket of the file.
     #[schemars(length(min = 1, max = 1024))]
@@ -191,6 +217,7 @@ pub struct ListFile {
 /// Where objects go.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = rules::destination)]
 pub struct Destination {
     /// Region of the destination bucket; default, and the only one OMS takes: the connection's.
     #[serde(default, skip_serializing_if = "Option::is_none")]

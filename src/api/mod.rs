@@ -5,8 +5,11 @@
 
 mod common;
 pub mod conditions;
+#[expect(clippy::duplicated_attributes, reason = "each print column repeats the attribute names")]
 pub mod connection;
+#[expect(clippy::duplicated_attributes, reason = "each print column repeats the attribute names")]
 pub mod migration_task;
+mod rules;
 mod status;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -49,7 +52,7 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
 
 /// Every definition as one YAML stream: what `oms-operator crds` prints and `kubectl apply -f -` takes.
 pub fn crds_yaml() -> String {
-    crds().iter().map(|crd| format!("---\n{}", crd_yaml(crd))).collect()
+    crds().iter().map(|crd| "---\n".to_owned() + &crd_yaml(crd)).collect()
 }
 
 /// The files of folder `crds/`: name and content, one file per definition.

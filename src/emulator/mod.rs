@@ -2,6 +2,21 @@
 //!
 //! Nothing here is shared with the client in [`crate::oms`]: wire types and the check of signatures are written
 //! a second time, so that a misread field fails a test instead of being mirrored.
+pub mod admin;
 pub mod clock;
+pub mod config;
+pub mod faults;
+pub mod journal;
+pub mod ledger;
 pub mod mover;
+pub mod operations;
+pub mod persist;
+pub mod route;
+pub mod runs;
+pub mod server;
+pub mod service;
+pub mod signature;
 pub mod store;
+pub mod stores;
+pub mod tasks;
+pub mod wire;

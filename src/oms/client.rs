@@ -13,8 +13,9 @@ use super::model::{
     BandwidthWindow, BatchUpdateTasks, Body, CreateTask, CreatedTask, ListTasks, Page, StartTask, Task,
     TaskId, TaskPage, bandwidth_body,
 };
+use super::settings::Settings;
 use super::sign;
-use super::transport::{Call, Settings, Transport};
+use super::transport::{Call, Transport};
 
 /// A client of OMS for one endpoint, project and identity. Cloning it is cheap and shares connections and budget.
 #[derive(Clone)]

@@ -3,18 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde_json::Value;
-
+use super::answer::{Refusal, Reported, Shape, clean, redact};
 use super::codes::{self, Class};
-
-/// Longest text taken over from an answer, in characters.
-const LONGEST: usize = 512;
-
-/// Shorter strings are not looked for when secrets are taken out of a text: they would hit ordinary words.
-const SHORTEST_SECRET: usize = 6;
-
-/// What stands where a secret was.
-const REDACTED: &str = "***";
 
 /// Client errors that leave open whether the call took effect: OMS ran into its own time limit or an inner call of it
 /// failed (documented with 400 and 403, OMS API reference 8.2).
@@ -124,6 +114,12 @@ impl Error {
             .find_map(|text| bracketed(text).and_then(|(start, end)| text.get(start..end)))
     }
 
+    /// Whether a gateway refused the call for coming too often.
+    pub(super) fn is_rate_limit(&self) -> bool {
+        let by_code = self.class() == Class::Throttled && self.code().is_some_and(codes::is_gateway);
+        self.http_status() == Some(429) || by_code
+    }
+
     /// An answer with an error status, or a 2xx whose body is an error.
     pub(super) fn from_answer(answer: &Refusal<'_>) -> Self {
         let (operation, status) = (answer.operation, answer.status);
@@ -170,9 +166,10 @@ impl Error {
             (true, None) => format!("HTTP status {status} without an explanation"),
         };
         let said = message.trim_end_matches('.');
+        let service = service(operation);
         let told = match &code {
-            Some(code) => format!("OMS answered `{code}`: {said}"),
-            None => format!("OMS answered with HTTP status {status}: {said}"),
+            Some(code) => format!("{service} answered `{code}`: {said}"),
+            None => format!("{service} answered with HTTP status {status}: {said}"),
         };
         let summary = match &detail {
             Some(detail) => format!("{told} ({})", detail.trim_end_matches('.')),
@@ -197,8 +194,9 @@ impl Error {
 
     /// A web page where JSON was expected.
     fn html(answer: &Refusal<'_>) -> Self {
-        let host = answer.host;
-        let summary = format!("`{host}` answered with HTML instead of JSON: is `endpoint` really OMS?");
+        let (host, service) = (answer.host, service(answer.operation));
+        let field = if service == "IAM" { "iamEndpoint" } else { "endpoint" };
+        let summary = format!("`{host}` answered with HTML instead of JSON: is `{field}` really {service}?");
         let class = if answer.status >= 500 { Class::Transient } else { Class::Unknown };
         let remedy = "Check the endpoint of the connection, and any proxy on the way to it";
         Self::ours(answer.operation, summary, class, Delivery::Unknown, Some(remedy)).with_answer(answer)
@@ -206,7 +204,8 @@ impl Error {
 
     /// A 2xx whose body is not what the operation answers.
     pub(super) fn unexpected(answer: &Refusal<'_>, what: &str) -> Self {
-        let summary = format!("`{}` answered with something that is not OMS's: {what}", answer.host);
+        let (host, service) = (answer.host, service(answer.operation));
+        let summary = format!("`{host}` did not answer as {service} does: {what}");
         let remedy = "Check the endpoint of the connection";
         Self::ours(answer.operation, summary, Class::Unknown, Delivery::Unknown, Some(remedy))
             .with_answer(answer)
@@ -278,104 +277,10 @@ impl fmt::Debug for Error {
 
 impl std::error::Error for Error {}
 
-/// An answer to make an error of.
-pub(super) struct Refusal<'a> {
-    pub(super) operation: &'static str,
-    pub(super) host: &'a str,
-    pub(super) status: u16,
-    pub(super) content_type: Option<&'a str>,
-    pub(super) request_id: Option<&'a str>,
-    pub(super) retry_after: Option<Duration>,
-    pub(super) body: &'a [u8],
-    /// Strings that must not reach the error's texts.
-    pub(super) secrets: &'a [&'a str],
-}
-
-/// What a body looks like, whatever its content type says.
-pub(super) enum Shape {
-    Empty,
-    Json(Value),
-    Html,
-    Text,
-}
-
-impl Shape {
-    pub(super) fn of(body: &[u8], content_type: Option<&str>) -> Self {
-        let trimmed = body.trim_ascii();
-        if trimmed.is_empty() {
-            return Self::Empty;
-        }
-        if let Ok(value) = serde_json::from_slice(trimmed) {
-            return Self::Json(value);
-        }
-        let declared = content_type.is_some_and(|kind| kind.to_ascii_lowercase().contains("html"));
-        if declared || trimmed.starts_with(b"<") { Self::Html } else { Self::Text }
-    }
-}
-
-/// What an error body says, in any of the shapes that OMS, its gateway and IAM use.
-#[derive(Default)]
-pub(super) struct Reported {
-    pub(super) code: Option<String>,
-    pub(super) message: String,
-    pub(super) detail: Option<String>,
-    request_id: Option<String>,
-}
-
-impl Reported {
-    /// Looks at the object itself, then one object deeper.
-    pub(super) fn find(value: &Value) -> Option<Self> {
-        let object = value.as_object()?;
-        Self::at(value).or_else(|| object.values().find_map(Self::at))
-    }
-
-    fn at(value: &Value) -> Option<Self> {
-        let object = value.as_object()?;
-        let text = |name: &str| match object.get(name) {
-            Some(Value::String(text)) if !text.is_empty() => Some(text.clone()),
-            Some(Value::Number(number)) => Some(number.to_string()),
-            _ => None,
-        };
-        let names = [("error_code", "error_msg"), ("errorCode", "errorMsg"), ("code", "message")];
-        names.into_iter().find_map(|(code, message)| {
-            let (code, message) = (text(code), text(message));
-            (code.is_some() || message.is_some()).then(|| Self {
-                // IAM repeats the HTTP status as its code, which says nothing more.
-                code: code.filter(|code| !code.bytes().all(|byte| byte.is_ascii_digit())),
-                message: message.unwrap_or_default(),
-                detail: text("error_detail"),
-                request_id: text("request_id"),
-            })
-        })
-    }
-}
-
-/// One line of bounded length: control characters and runs of white space become a space.
-pub(super) fn clean(text: &str) -> String {
-    let mut line = String::with_capacity(text.len().min(LONGEST));
-    let is_blank = |c: &char| c.is_control() || c.is_whitespace();
-    for (index, word) in text.split(|c: char| is_blank(&c)).filter(|word| !word.is_empty()).enumerate() {
-        if index > 0 {
-            line.push(' ');
-        }
-        line.push_str(word);
-        if line.len() > LONGEST * 4 {
-            break;
-        }
-    }
-    match line.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
-        None => line,
-    }
-}
-
-fn redact(text: &str, secrets: &[&str]) -> String {
-    // The lines of a key file count as secrets of their own, as it may come back re-formatted.
-    secrets
-        .iter()
-        .flat_map(|secret| std::iter::once(*secret).chain(secret.lines().map(str::trim)))
-        .filter(|secret| secret.len() >= SHORTEST_SECRET)
-        .fold(text.to_owned(), |text, secret| text.replace(secret, REDACTED))
+/// Who answers an operation.
+fn service(operation: &str) -> &'static str {
+    // IAM's operations carry the name of the standard they follow.
+    if operation.starts_with("Keystone") { "IAM" } else { "OMS" }
 }
 
 /// For codes that are in no table (OMS API reference 8.1). Never `NotFound`: that is decided by shape.
@@ -534,7 +439,7 @@ mod tests {
         for text in [error.to_string(), format!("{error:?}"), error.message().to_owned()] {
             assert!(!text.contains("planted"), "{text}");
         }
-        assert!(error.message().contains(REDACTED));
+        assert!(error.message().contains("***"));
     }
 
     #[test]
@@ -544,7 +449,7 @@ mod tests {
             &format!(r#"{{"error_code":"OMS.0064","error_msg":"a\n\tb\u0007 {}"}}"#, "x".repeat(9000)),
         );
         assert!(error.message().starts_with("a b x"));
-        assert!(error.message().chars().count() <= LONGEST + 1);
+        assert!(error.message().chars().count() <= 513);
         assert!(!error.message().contains(char::is_control));
     }
 

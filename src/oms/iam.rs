@@ -7,7 +7,8 @@ use super::budget::{Budget, Urgency};
 use super::codes::Class;
 use super::credentials::Credentials;
 use super::error::{Delivery, Error};
-use super::transport::{Call, Settings, Transport};
+use super::settings::Settings;
+use super::transport::{Call, Transport};
 
 const OPERATION: &str = "KeystoneListProjects";
 

@@ -16,6 +16,7 @@
 //! that is never repeated here, never redirected, bounded in time and size. What a failure means is in [`Error`]:
 //! its [`Class`] says whose move it is, its [`Delivery`] whether OMS may have acted on the request.
 
+mod answer;
 mod budget;
 mod client;
 pub mod codes;
@@ -23,6 +24,7 @@ mod credentials;
 mod error;
 mod iam;
 mod model;
+mod settings;
 pub mod sign;
 mod transport;
 
@@ -37,4 +39,4 @@ pub use model::{
     ErrorReason, FailedObjectRecord, ListFile, ListTasks, SourceNode, SourceSummary, StartTask, Task, TaskId,
     TaskPage, TaskStatus,
 };
-pub use transport::{CallObserver, CallRecord, Settings, Timeouts};
+pub use settings::{CallObserver, CallRecord, Settings, Timeouts};

@@ -1,7 +1,5 @@
 //! One HTTP request: permit, signature, send, answer. Never repeated, never redirected, bounded in time and size.
 
-use std::fmt;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -10,11 +8,13 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 use url::Url;
 
+use super::answer::{self, Refusal, Shape};
 use super::budget::{Budget, Permit, Urgency};
 use super::codes::Class;
 use super::credentials::{Credentials, Keys, Kind};
-use super::error::{Delivery, Error, Refusal, Reported, Shape};
+use super::error::{Delivery, Error};
 use super::model::Body;
+use super::settings::{CallObserver, CallRecord, Settings, Timeouts};
 use super::sign::{self, Signable};
 
 /// Largest answer that is read. A page of 100 tasks with 500 prefixes of 1,024 bytes each is the largest that OMS allows
@@ -22,86 +22,10 @@ use super::sign::{self, Signable};
 const LARGEST_ANSWER: usize = 16 * 1024 * 1024;
 
 /// Longest `Retry-After` that is believed.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
+const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 /// How long an unused connection is kept: shorter than gateways do, so that a request rarely meets a closing one.
 const IDLE: Duration = Duration::from_secs(30);
-
-/// Called after every call, for metrics.
-pub type CallObserver = Arc<dyn Fn(&CallRecord) + Send + Sync>;
-
-/// What became of one call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CallRecord {
-    /// Name in the API reference, such as `CreateTask`.
-    pub operation: &'static str,
-    /// `ok`, or the name of the error's class, such as `throttled`.
-    pub outcome: &'static str,
-    /// From the signature to the end of the answer, without the wait for a permit; zero when nothing was sent.
-    pub duration: Duration,
-}
-
-/// Where and how a client calls.
-#[derive(Clone)]
-pub struct Settings {
-    /// `https://oms.{region}.myhuaweicloud.com`, or another base address; `http` works too.
-    pub endpoint: String,
-    /// Project in the paths.
-    pub project_id: String,
-    /// Time limits.
-    pub timeouts: Timeouts,
-    /// PEM certificates to trust besides the system's.
-    pub ca_bundle: Option<Vec<u8>>,
-    /// Header `User-Agent`; not signed, so a proxy may change it.
-    pub user_agent: String,
-    /// Called after every call.
-    pub on_call: Option<CallObserver>,
-}
-
-/// Time limits of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timeouts {
-    /// To connect, name resolution and TLS included. Default 10 s.
-    pub connect: Duration,
-    /// From the signature to the end of the answer. Default 30 s.
-    pub request: Duration,
-    /// For the budget's permit; a call that cannot get one in that time fails as throttled. Default 120 s.
-    pub permit: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(10),
-            request: Duration::from_secs(30),
-            permit: Duration::from_secs(120),
-        }
-    }
-}
-
-impl Settings {
-    /// Settings with defaults for everything else.
-    pub fn new(endpoint: impl Into<String>, project_id: impl Into<String>) -> Self {
-        Self {
-            endpoint: endpoint.into(),
-            project_id: project_id.into(),
-            timeouts: Timeouts::default(),
-            ca_bundle: None,
-            user_agent: concat!("oms-operator/", env!("CARGO_PKG_VERSION")).to_owned(),
-            on_call: None,
-        }
-    }
-}
-
-impl fmt::Debug for Settings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings")
-            .field("endpoint", &self.endpoint)
-            .field("project_id", &self.project_id)
-            .field("timeouts", &self.timeouts)
-            .finish_non_exhaustive()
-    }
-}
 
 /// A request to make.
 pub(super) struct Call<'a> {
@@ -197,7 +121,7 @@ impl Transport {
             let read = serde_json::from_slice::<W>(refusal.body).map_err(|_| "an unexpected body");
             read.and_then(check).map_err(|what| match Shape::of(refusal.body, refusal.content_type) {
                 Shape::Html => Error::from_answer(refusal),
-                Shape::Json(value) if reports_error(&value) => Error::from_answer(refusal),
+                Shape::Json(value) if answer::reports_error(&value) => Error::from_answer(refusal),
                 Shape::Empty => Error::unexpected(refusal, "an empty body"),
                 Shape::Json(_) | Shape::Text => Error::unexpected(refusal, what),
             })
@@ -210,7 +134,7 @@ impl Transport {
     pub(super) async fn act(&self, call: Call<'_>) -> Result<(), Error> {
         self.run(call, |refusal| match Shape::of(refusal.body, refusal.content_type) {
             Shape::Html => Err(Error::from_answer(refusal)),
-            Shape::Json(value) if reports_error(&value) => Err(Error::from_answer(refusal)),
+            Shape::Json(value) if answer::reports_error(&value) => Err(Error::from_answer(refusal)),
             Shape::Empty | Shape::Json(_) | Shape::Text => Ok(()),
         })
         .await
@@ -285,8 +209,9 @@ impl Transport {
     /// What the answer means for the calls to come.
     fn settle<T>(&self, permit: Permit, result: &Result<T, Error>) {
         match result {
-            Err(error) if error.http_status() == Some(429) => {
-                self.budget.refused(permit, error.message(), error.retry_after());
+            Err(error) if error.is_rate_limit() => {
+                let told = format!("{} {}", error.message(), error.detail().unwrap_or_default());
+                self.budget.refused(permit, &told, error.retry_after());
             }
             Err(error) => {
                 if let Some(wait) = error.retry_after() {
@@ -434,11 +359,6 @@ impl Transport {
 const REACH: &str = "Check the endpoint of the connection, and that the cluster may reach it";
 const TRUST: &str = "Check the endpoint of the connection, or give its CA certificate in `caBundle`";
 
-/// Whether a JSON body that came with 2xx is an error after all.
-fn reports_error(value: &serde_json::Value) -> bool {
-    Reported::find(value).is_some_and(|reported| reported.code.is_some())
-}
-
 fn base_url(endpoint: &str) -> Result<Url, Error> {
     let url = Url::parse(endpoint.trim())
         .map_err(|error| Error::settings(format!("The endpoint is not a URL: {error}")))?;
@@ -474,12 +394,11 @@ fn header_value(text: &str, sensitive: bool) -> Option<HeaderValue> {
 
 /// Seconds or an HTTP date.
 fn retry_after(text: &str) -> Option<Duration> {
-    let wait = match text.trim().parse::<u64>() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let at = jiff::fmt::rfc2822::parse(text.trim()).ok()?;
-            Duration::try_from(at.timestamp().duration_since(jiff::Timestamp::now())).ok()?
-        }
+    let wait = if let Ok(seconds) = text.trim().parse::<u64>() {
+        Duration::from_secs(seconds)
+    } else {
+        let at = jiff::fmt::rfc2822::parse(text.trim()).ok()?;
+        Duration::try_from(at.timestamp().duration_since(jiff::Timestamp::now())).ok()?
     };
     Some(wait.min(LONGEST_RETRY_AFTER))
 }
@@ -490,7 +409,7 @@ fn root_cause(error: &dyn std::error::Error) -> String {
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    super::error::clean(&cause.to_string())
+    answer::clean(&cause.to_string())
 }
 
 #[cfg(test)]

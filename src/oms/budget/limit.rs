@@ -20,8 +20,12 @@ impl Limit {
     /// not documented, so anything else is simply no limit.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let tokens = tokens(text);
-        let (unit_at, unit) =
-            tokens.iter().enumerate().find_map(|(at, token)| unit(token).map(|unit| (at, unit)))?;
+        let before = |at: usize| at.checked_sub(1).and_then(|at| tokens.get(at)).map_or("", String::as_str);
+        let (unit_at, unit) = tokens.iter().enumerate().find_map(|(at, token)| {
+            // A letter alone is a unit in `20/s` and `5m`, not in `request(s)`.
+            let plain = token.len() > 1 || before(at) == "per" || before(at).parse::<u32>().is_ok();
+            unit(token).filter(|_| plain).map(|unit| (at, unit))
+        })?;
         let number =
             |at: Option<usize>| at.and_then(|at| tokens.get(at)).and_then(|token| token.parse::<u32>().ok());
         // "5 minutes"; "per minute" is one.
@@ -38,12 +42,12 @@ impl Limit {
         let calls = number(counted.or_else(|| numbers().next()))?;
         let window = unit.checked_mul(span)?;
         let sensible = (1..=1_000_000).contains(&calls)
-            && (Duration::from_secs(1)..=Duration::from_secs(86_400)).contains(&window);
+            && (Duration::from_secs(1)..=Duration::from_hours(24)).contains(&window);
         sensible.then_some(Self { calls, window })
     }
 }
 
-/// Lower-case words and numbers; `5min` is two.
+/// Lower-case words and numbers; `5min` is two, `/` is `per`.
 fn tokens(text: &str) -> Vec<String> {
     let mut tokens: Vec<String> = Vec::new();
     let mut last = ' ';
@@ -53,6 +57,7 @@ fn tokens(text: &str) -> Vec<String> {
         match tokens.last_mut() {
             Some(token) if joins => token.push(c),
             _ if c.is_ascii_digit() || c.is_alphabetic() => tokens.push(c.to_string()),
+            _ if c == '/' => tokens.push("per".to_owned()),
             _ => {}
         }
         last = c;
@@ -92,6 +97,7 @@ mod tests {
             ("at most 10 requests per second", 10, 1),
             ("Too many requests (20/s)", 20, 1),
             ("limit 1000 per 1h", 1000, 3600),
+            ("200 request(s) in 5 minutes", 200, 300),
             ("in 5min only 200 calls are allowed", 200, 300),
             ("Limit:100 Time:60 seconds", 100, 60),
         ] {

@@ -80,7 +80,7 @@ impl Budget {
     /// How long the next permit takes at least, even for the most urgent call.
     pub fn wait(&self) -> Duration {
         let now = self.shared.now();
-        self.shared.lock().schedule.available_at(now).saturating_sub(now)
+        self.shared.lock().schedule.next_at(now).saturating_sub(now)
     }
 
     /// Waits for leave to call. Dropping the future leaves the queue.
@@ -230,6 +230,15 @@ mod tests {
         assert!(!waiting.is_finished());
         budget.set_rate(10.0);
         tokio::time::timeout(Duration::from_secs(2), waiting).await.unwrap().unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_budget_that_rested_has_a_permit_at_once() {
+        let budget = Budget::new(0.01);
+        budget.permit(Urgency::Create).await;
+        assert!(budget.wait() > Duration::from_secs(90));
+        tokio::time::sleep(Duration::from_secs(101)).await;
+        assert_eq!(budget.wait(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]

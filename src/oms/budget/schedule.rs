@@ -17,9 +17,9 @@ const RECOVERY: (f64, Duration) = (0.05, Duration::from_secs(10));
 /// First and longest pause after a refusal that names none.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// A learned limit that was not confirmed by a refusal for this long (or twice its window) is forgotten: it may have been raised.
-const MEMORY: Duration = Duration::from_secs(3600);
+const MEMORY: Duration = Duration::from_hours(1);
 /// Calls are remembered at least this long, because a limit may be learned after they were made.
-const LEAST_HISTORY: Duration = Duration::from_secs(600);
+const LEAST_HISTORY: Duration = Duration::from_mins(10);
 
 /// Place in the queue.
 pub(super) type Ticket = u64;
@@ -115,8 +115,7 @@ impl Schedule {
         if self.next() != Some(ticket) {
             return Turn::Behind;
         }
-        self.refill(now);
-        let at = self.available_at(now);
+        let at = self.next_at(now);
         if at > now {
             return Turn::At(at);
         }
@@ -127,8 +126,13 @@ impl Schedule {
         Turn::Granted
     }
 
-    /// When the next permit can be given.
-    pub(super) fn available_at(&self, now: Duration) -> Duration {
+    /// When the next permit can be given, whoever gets it.
+    pub(super) fn next_at(&mut self, now: Duration) -> Duration {
+        self.refill(now);
+        self.available_at(now)
+    }
+
+    fn available_at(&self, now: Duration) -> Duration {
         let missing = 1.0 - self.tokens;
         // Rounded up to whole microseconds, so that a waker never comes a moment too early.
         let refilled = if missing <= 0.0 {
@@ -151,22 +155,19 @@ impl Schedule {
         // Calls that were already under way at the last refusal belong to it.
         let is_new = self.refused_at.is_none_or(|refused_at| granted_at > refused_at);
         let obeyed = self.learned.is_some_and(|(_, learned_at)| granted_at > learned_at);
-        match limit {
-            Some(limit) => {
-                let changed = self.learned.is_none_or(|(known, _)| known != limit);
-                self.learned = Some((limit, now));
-                // We kept to the limit and were refused: somebody else uses it too.
-                if is_new && obeyed && !changed {
-                    self.slow_down(now);
-                }
+        if let Some(limit) = limit {
+            let changed = self.learned.is_none_or(|(known, _)| known != limit);
+            self.learned = Some((limit, now));
+            // We kept to the limit and were refused: somebody else uses it too.
+            if is_new && obeyed && !changed {
+                self.slow_down(now);
             }
-            None => {
-                if let Some((_, learned_at)) = &mut self.learned {
-                    *learned_at = now;
-                }
-                if is_new {
-                    self.slow_down(now);
-                }
+        } else {
+            if let Some((_, learned_at)) = &mut self.learned {
+                *learned_at = now;
+            }
+            if is_new {
+                self.slow_down(now);
             }
         }
         if is_new {
@@ -399,13 +400,13 @@ mod tests {
         for _ in 0..7 {
             now += seconds(100);
             schedule.refused(now, now, None, None);
-            pauses.push((schedule.blocked_until - now).as_secs());
+            pauses.push(schedule.blocked_until.saturating_sub(now).as_secs());
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30]);
         schedule.succeeded(now + seconds(1));
         now += seconds(100);
         schedule.refused(now, now, None, None);
-        assert_eq!((schedule.blocked_until - now).as_secs(), 1);
+        assert_eq!(schedule.blocked_until.saturating_sub(now).as_secs(), 1);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What a new task is made of.
 
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 use super::{BandwidthWindow, Body, ListFile, TaskId, body, lenient};
@@ -152,7 +152,7 @@ impl CreateTask {
 }
 
 pub(super) fn exposed(secret: Option<&SecretString>) -> Option<&str> {
-    secret.map(|secret| secret.expose_secret())
+    secret.map(ExposeSecret::expose_secret)
 }
 
 #[derive(Serialize)]

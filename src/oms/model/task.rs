@@ -3,6 +3,7 @@
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use super::super::answer::clean;
 use super::{BandwidthWindow, ListFile, TaskId, TaskPage, TaskStatus, lenient};
 
 /// A migration task (OMS API reference 5.3.2 and 5.3.3; the two answers have the same members).
@@ -204,15 +205,13 @@ fn status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TaskStatus, D::E
 /// An object with codes, null, an empty string or an object of nulls: only the first means something.
 fn error_reason<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ErrorReason>, D::Error> {
     let text = |object: &serde_json::Map<String, Value>, name: &str| {
-        super::super::error::clean(object.get(name).and_then(Value::as_str).unwrap_or_default())
+        clean(object.get(name).and_then(Value::as_str).unwrap_or_default())
     };
     let reason = match Value::deserialize(deserializer)? {
         Value::Object(object) => {
             ErrorReason { code: text(&object, "error_code"), message: text(&object, "error_msg") }
         }
-        Value::String(message) => {
-            ErrorReason { code: String::new(), message: super::super::error::clean(&message) }
-        }
+        Value::String(message) => ErrorReason { code: String::new(), message: clean(&message) },
         _ => ErrorReason::default(),
     };
     Ok((!reason.code.is_empty() || !reason.message.is_empty()).then_some(reason))
@@ -227,6 +226,7 @@ fn migrate_since<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u6
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -316,5 +316,54 @@ mod tests {
         assert_eq!(page(json!({"count": 3})), None);
         assert_eq!(page(json!({})), None);
         assert_eq!(page(json!({"tasks": [{"id": 1}, {"name": "lost"}], "count": 2})), None);
+    }
+
+    /// Any JSON, as deep as a confused server might nest it.
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+            Just(json!("1e999")),
+            Just(json!("NaN")),
+        ];
+        leaf.prop_recursive(3, 16, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::hash_map("[a-z_]{0,12}", inner, 0..4)
+                    .prop_map(|map| map.into_iter().collect()),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_task_with_an_id_is_read_whatever_its_other_members_are(values in prop::collection::vec(any_json(), 32)) {
+            const MEMBERS: [&str; 32] = [
+                "name", "status", "description", "group_id", "group_type", "task_type", "src_node", "dst_node",
+                "bandwidth_policy", "error_reason", "failed_object_record", "progress", "migrate_speed", "left_time",
+                "total_time", "start_time", "total_size", "complete_size", "real_size", "total_num", "successful_num",
+                "failed_num", "skipped_num", "is_query_over", "task_priority", "enable_failed_object_recording",
+                "enable_metadata_migration", "enable_restore", "migrate_since", "object_overwrite_mode",
+                "consistency_check", "never_heard_of",
+            ];
+            let mut object: serde_json::Map<String, Value> =
+                MEMBERS.iter().map(|name| (*name).to_owned()).zip(values).collect();
+            object.insert("id".into(), json!(7));
+            let text = json!({"tasks": [object], "count": 1}).to_string();
+            let page = serde_json::from_str::<Page>(&text).unwrap().into_page().unwrap();
+            prop_assert_eq!(page.tasks[0].id, TaskId::new(7));
+            prop_assert!((0.0..=1.0).contains(&page.tasks[0].progress));
+        }
+
+        #[test]
+        fn no_bytes_can_panic(bytes: Vec<u8>) {
+            let _ = serde_json::from_slice::<Page>(&bytes);
+            let _ = serde_json::from_slice::<Task>(&bytes);
+            let _ = serde_json::from_slice::<super::super::CreatedTask>(&bytes);
+        }
     }
 }

@@ -1,0 +1,251 @@
+//! Faults as data: what to do to which call. Counting is deterministic, and so is chance.
+
+use std::sync::{Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+/// A fault, as `POST /faults` takes it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Fault {
+    /// Operation (`CreateTask`); absent or `*` for every operation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<String>,
+    /// Only calls for this project.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// Only calls whose path names this task.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "task_id")]
+    pub task: Option<u64>,
+    /// From the n-th matching call on, counted from 1 since the fault was posted. Alone: just that call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nth: Option<u64>,
+    /// So many matching calls. Without `nth`, `times` and `probability`: every one until the fault is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<u64>,
+    /// Each matching call with this probability, in a sequence that is the same every time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probability: Option<f64>,
+    /// What happens.
+    pub kind: FaultKind,
+    /// For `status`: the HTTP status. Default 500.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// For `status`: the error code. Absent: an empty body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// For `status`: the message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// For `status` and `throttle`: seconds in a `Retry-After` header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u64>,
+    /// For `delay`: real milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay_ms: Option<u64>,
+    /// Carry the call out first, then fail (`status`, `html`, `delay`, `hang`). `lostReply` always does, `cutBefore`
+    /// and `throttle` never do. For `delay`, which never fails: wait after the effect instead of before it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub after_effect: bool,
+}
+
+/// An ID may be written as a number or, as it passes 2^53, as a text.
+fn task_id<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Id {
+        Number(u64),
+        Text(String),
+    }
+    Ok(match Option::<Id>::deserialize(deserializer)? {
+        None => None,
+        Some(Id::Number(id)) => Some(id),
+        Some(Id::Text(id)) => Some(id.parse().map_err(serde::de::Error::custom)?),
+    })
+}
+
+/// What happens to a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum FaultKind {
+    /// An answer with this status and code.
+    Status,
+    /// The call is carried out, then the connection is cut without an answer.
+    LostReply,
+    /// The connection is cut, and nothing happens.
+    CutBefore,
+    /// The answer comes late.
+    #[serde(alias = "delayMs")]
+    Delay,
+    /// 429 with APIGW.0308 and its live body.
+    Throttle,
+    /// A page of HTML, as from a proxy in between.
+    Html,
+    /// No answer ever comes.
+    Hang,
+}
+
+impl Fault {
+    /// What is wrong with the fault, if anything.
+    pub fn problem(&self) -> Option<String> {
+        if self.nth == Some(0) {
+            return Some("`nth` counts from 1".to_owned());
+        }
+        if self.probability.is_some_and(|probability| !(0.0..=1.0).contains(&probability)) {
+            return Some("`probability` must lie between 0 and 1".to_owned());
+        }
+        if self.kind == FaultKind::Delay && self.delay_ms.is_none() {
+            return Some("`delayMs` is missing".to_owned());
+        }
+        if self.status.is_some_and(|status| !(200..=599).contains(&status)) {
+            return Some("`status` must lie between 200 and 599".to_owned());
+        }
+        let known = |name: &str| name == "*" || super::route::OPERATIONS.contains(&name);
+        if let Some(operation) = self.operation.as_deref().filter(|operation| !known(operation)) {
+            let known = super::route::OPERATIONS.join(", ");
+            return Some(format!("the operation `{operation}` is unknown; use `*` or one of {known}"));
+        }
+        None
+    }
+
+    fn matches(&self, operation: &str, project: Option<&str>, task: Option<u64>) -> bool {
+        self.operation.as_deref().is_none_or(|name| name == "*" || name == operation)
+            && (self.project.is_none() || self.project.as_deref() == project)
+            && (self.task.is_none() || self.task == task)
+    }
+
+    /// Whether the fault strikes at its `seen`-th matching call, counted from 1.
+    fn strikes(&self, seen: u64) -> bool {
+        let first = self.nth.unwrap_or(1);
+        let last = match (self.nth, self.times) {
+            (_, Some(times)) => first.saturating_add(times).saturating_sub(1),
+            (Some(nth), None) if self.probability.is_none() => nth,
+            _ => u64::MAX,
+        };
+        (first..=last).contains(&seen)
+            && self.probability.is_none_or(|probability| chance(seen) < probability)
+    }
+}
+
+/// The same number in [0, 1) for the same count (the finaliser of splitmix64).
+fn chance(count: u64) -> f64 {
+    let mut bits = count.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    ((bits ^ (bits >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+/// A fault with what it has done so far, as `GET /faults` shows it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ActiveFault {
+    /// To delete it by.
+    pub id: u64,
+    /// Matching calls.
+    pub seen: u64,
+    /// Calls that it struck.
+    pub struck: u64,
+    /// The fault.
+    #[serde(flatten)]
+    pub fault: Fault,
+}
+
+/// The faults in force.
+#[derive(Debug, Default)]
+pub struct Faults {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    last_id: u64,
+    active: Vec<ActiveFault>,
+}
+
+impl Faults {
+    /// Puts a fault in force and returns its ID.
+    pub fn add(&self, fault: Fault) -> u64 {
+        let mut state = self.state();
+        state.last_id += 1;
+        let id = state.last_id;
+        state.active.push(ActiveFault { id, seen: 0, struck: 0, fault });
+        id
+    }
+
+    /// All faults.
+    pub fn list(&self) -> Vec<ActiveFault> {
+        self.state().active.clone()
+    }
+
+    /// Deletes one fault; tells whether it was there.
+    pub fn remove(&self, id: u64) -> bool {
+        let mut state = self.state();
+        let before = state.active.len();
+        state.active.retain(|active| active.id != id);
+        state.active.len() < before
+    }
+
+    /// Deletes all faults.
+    pub fn clear(&self) {
+        self.state().active.clear();
+    }
+
+    /// Counts a call and returns the fault that strikes it: the oldest that does.
+    pub fn strike(&self, operation: &str, project: Option<&str>, task: Option<u64>) -> Option<Fault> {
+        let mut struck = None;
+        for active in &mut self.state().active {
+            if active.fault.matches(operation, project, task) {
+                active.seen += 1;
+                if struck.is_none() && active.fault.strikes(active.seen) {
+                    active.struck += 1;
+                    struck = Some(active.fault.clone());
+                }
+            }
+        }
+        struck
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn faults_strike_the_calls_that_they_count_to() {
+        let struck = |fault: serde_json::Value| {
+            let faults = Faults::default();
+            faults.add(serde_json::from_value(fault).unwrap());
+            (1..=6_u64)
+                .filter(|_| faults.strike("CreateTask", Some("p"), Some(7)).is_some())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(struck(json!({ "kind": "hang" })), [1, 2, 3, 4, 5, 6]);
+        assert_eq!(struck(json!({ "kind": "hang", "nth": 2 })), [2]);
+        assert_eq!(struck(json!({ "kind": "hang", "times": 2 })), [1, 2]);
+        assert_eq!(struck(json!({ "kind": "hang", "nth": 3, "times": 2 })), [3, 4]);
+        assert_eq!(struck(json!({ "kind": "hang", "operation": "StopTask" })), [0; 0]);
+        assert_eq!(struck(json!({ "kind": "hang", "operation": "CreateTask", "task": "7", "nth": 1 })), [1]);
+        assert_eq!(struck(json!({ "kind": "hang", "task": 8 })), [0; 0]);
+        assert_eq!(struck(json!({ "kind": "hang", "project": "q" })), [0; 0]);
+        assert_eq!(struck(json!({ "kind": "hang", "probability": 0.0 })), [0; 0]);
+        let half = struck(json!({ "kind": "hang", "probability": 0.5 }));
+        assert!(!half.is_empty() && half.len() < 6);
+        assert_eq!(half, struck(json!({ "kind": "hang", "probability": 0.5 })));
+    }
+
+    #[test]
+    fn a_fault_that_makes_no_sense_is_explained() {
+        let problem = |fault| serde_json::from_value::<Fault>(fault).unwrap().problem();
+        assert_eq!(problem(json!({ "kind": "lostReply", "operation": "CreateTask" })), None);
+        assert!(problem(json!({ "kind": "hang", "operation": "MakeTask" })).unwrap().contains("CreateTask"));
+        assert!(problem(json!({ "kind": "delay" })).unwrap().contains("delayMs"));
+        assert!(problem(json!({ "kind": "hang", "nth": 0 })).is_some());
+        assert!(serde_json::from_value::<Fault>(json!({ "kind": "hang", "tims": 1 })).is_err());
+    }
+}

@@ -1,0 +1,235 @@
+//! Everything the emulator remembers: tasks by order of creation, and what each project has used up.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    mover::Outcome,
+    persist::Record,
+    tasks::{Status, Task, later},
+    wire::request::{ListTasks, Priority},
+};
+
+/// Tasks and quotas.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    tasks: BTreeMap<u64, Task>,
+    sequences: HashMap<u64, u64>,
+    /// Sequences of the tasks to which something will happen by itself; the others cost nothing.
+    active: BTreeSet<u64>,
+    projects: HashMap<String, ProjectLedger>,
+    last_sequence: u64,
+}
+
+#[derive(Debug, Default)]
+struct ProjectLedger {
+    agreement: bool,
+    created: VecDeque<Timestamp>,
+}
+
+/// A page of a list, and how many tasks there are on all pages.
+#[derive(Debug)]
+pub struct Page<'a> {
+    /// The tasks of the page, the newest first.
+    pub tasks: Vec<&'a Task>,
+    /// Matches over all pages.
+    pub count: usize,
+}
+
+impl Ledger {
+    /// The ledger that a log amounts to. A stop that was under way counts as carried out.
+    pub fn restore(records: Vec<Record>) -> Self {
+        let mut ledger = Self::default();
+        for record in records {
+            match record {
+                Record::Task(task) => ledger.put(*task),
+                Record::Checkpoint { id, checkpoint } => {
+                    if let Some(task) = ledger.find_mut(id) {
+                        task.checkpoint = *checkpoint;
+                    }
+                }
+                Record::Gone { id } => {
+                    ledger.remove(id);
+                }
+                Record::Agreement { project } => ledger.accept_agreement(&project),
+                Record::Created { project, at } => ledger.count_creation(&project, at),
+            }
+        }
+        for task in ledger.tasks.values_mut().filter(|task| task.status == Status::Stopping) {
+            let now = task.stop_requested.unwrap_or(task.created);
+            task.finish(&Outcome::Paused, now);
+        }
+        ledger.active = ledger
+            .tasks
+            .iter()
+            .filter(|(_, task)| task.status.is_active())
+            .map(|(sequence, _)| *sequence)
+            .collect();
+        ledger
+    }
+
+    /// The shortest log that amounts to this ledger.
+    pub fn records(&self, now: Timestamp) -> Vec<Record> {
+        let since = day_before(now);
+        let mut records = Vec::new();
+        for (project, ledger) in &self.projects {
+            if ledger.agreement {
+                records.push(Record::Agreement { project: project.clone() });
+            }
+            records.extend(
+                ledger
+                    .created
+                    .iter()
+                    .filter(|at| **at > since)
+                    .map(|at| Record::Created { project: project.clone(), at: *at }),
+            );
+        }
+        records.extend(self.tasks.values().map(|task| Record::Task(Box::new(task.clone()))));
+        records
+    }
+
+    /// The latest moment that the ledger speaks of.
+    pub fn latest(&self) -> Option<Timestamp> {
+        self.tasks
+            .values()
+            .flat_map(|task| [Some(task.created), Some(task.waiting_since), task.started, task.ended])
+            .flatten()
+            .chain(self.projects.values().filter_map(|project| project.created.back().copied()))
+            .max()
+    }
+
+    /// The sequence number for the next task.
+    pub fn next_sequence(&self) -> u64 {
+        self.last_sequence + 1
+    }
+
+    /// Adds or replaces a task.
+    pub fn put(&mut self, task: Task) {
+        self.last_sequence = self.last_sequence.max(task.sequence);
+        self.sequences.insert(task.id, task.sequence);
+        if task.status.is_active() {
+            self.active.insert(task.sequence);
+        } else {
+            self.active.remove(&task.sequence);
+        }
+        self.tasks.insert(task.sequence, task);
+    }
+
+    /// Whether an ID is taken.
+    pub fn has(&self, id: u64) -> bool {
+        self.sequences.contains_key(&id)
+    }
+
+    /// A task of a project.
+    pub fn get(&self, project: &str, id: u64) -> Option<&Task> {
+        self.tasks.get(self.sequences.get(&id)?).filter(|task| task.project == project)
+    }
+
+    /// A task of whatever project.
+    pub fn find(&self, id: u64) -> Option<&Task> {
+        self.tasks.get(self.sequences.get(&id)?)
+    }
+
+    fn find_mut(&mut self, id: u64) -> Option<&mut Task> {
+        self.tasks.get_mut(self.sequences.get(&id)?)
+    }
+
+    /// Changes a task, and keeps the ledger's books on it. `None`: there is no such task.
+    pub fn change<T>(&mut self, id: u64, change: impl FnOnce(&mut Task) -> T) -> Option<T> {
+        let sequence = *self.sequences.get(&id)?;
+        let task = self.tasks.get_mut(&sequence)?;
+        let result = change(task);
+        if task.status.is_active() {
+            self.active.insert(sequence);
+        } else {
+            self.active.remove(&sequence);
+        }
+        Some(result)
+    }
+
+    /// Removes a task; tells whether it was there.
+    pub fn remove(&mut self, id: u64) -> bool {
+        let Some(sequence) = self.sequences.remove(&id) else { return false };
+        self.active.remove(&sequence);
+        self.tasks.remove(&sequence).is_some()
+    }
+
+    /// All tasks, the newest first.
+    pub fn newest_first(&self) -> impl Iterator<Item = &Task> {
+        self.tasks.values().rev()
+    }
+
+    /// The tasks to which something will happen by itself.
+    pub fn active(&self) -> impl Iterator<Item = &Task> {
+        self.active.iter().filter_map(|sequence| self.tasks.get(sequence))
+    }
+
+    /// A page of a list. Tasks created after `visible_until` are not in lists yet.
+    pub fn list(&self, project: &str, query: &ListTasks, visible_until: Timestamp) -> Page<'_> {
+        // No task of this API belongs to a group.
+        let nothing = query.group_id.is_some();
+        let name = query.task_name.as_deref().map(str::to_lowercase);
+        let mut page = Page { tasks: Vec::new(), count: 0 };
+        for task in self.newest_first().filter(|_| !nothing) {
+            let matches = task.project == project
+                && task.created <= visible_until
+                && query.status.is_none_or(|status| task.status.number() == status)
+                && name.as_ref().is_none_or(|name| task.name.to_lowercase().contains(name));
+            if matches {
+                if page.count >= query.offset && page.tasks.len() < query.limit {
+                    page.tasks.push(task);
+                }
+                page.count += 1;
+            }
+        }
+        page
+    }
+
+    /// Tasks of a project that wait.
+    pub fn waiting(&self, project: &str) -> usize {
+        self.active().filter(|task| task.project == project && task.status == Status::Waiting).count()
+    }
+
+    /// Tasks that a project created in the last 24 hours.
+    pub fn created_in_a_day(&mut self, project: &str, now: Timestamp) -> usize {
+        let since = day_before(now);
+        let created = &mut self.projects.entry(project.to_owned()).or_default().created;
+        while created.front().is_some_and(|at| *at <= since) {
+            created.pop_front();
+        }
+        created.len()
+    }
+
+    /// Counts a creation.
+    pub fn count_creation(&mut self, project: &str, at: Timestamp) {
+        self.projects.entry(project.to_owned()).or_default().created.push_back(at);
+    }
+
+    /// Whether the project accepted the privacy agreement.
+    pub fn has_agreement(&self, project: &str) -> bool {
+        self.projects.get(project).is_some_and(|project| project.agreement)
+    }
+
+    /// The project accepts the privacy agreement.
+    pub fn accept_agreement(&mut self, project: &str) {
+        self.projects.entry(project.to_owned()).or_default().agreement = true;
+    }
+
+    /// The waiting tasks of a project that should run now, the most urgent first: by priority, then by time in the
+    /// queue. `places` is how many may run at once.
+    pub fn next_to_run(&self, project: &str, places: usize, ready: impl Fn(&Task) -> bool) -> Vec<u64> {
+        let of_project = || self.active().filter(|task| task.project == project);
+        let taken = of_project().filter(|task| task.status.takes_a_place()).count();
+        let mut queue: Vec<(Priority, Timestamp, u64, u64)> = of_project()
+            .filter(|task| task.status == Status::Waiting && ready(task))
+            .map(|task| (task.priority, task.waiting_since, task.sequence, task.id))
+            .collect();
+        queue.sort_unstable();
+        queue.into_iter().take(places.saturating_sub(taken)).map(|(.., id)| id).collect()
+    }
+}
+
+fn day_before(now: Timestamp) -> Timestamp {
+    later(now, SignedDuration::from_hours(-24))
+}

@@ -1,0 +1,379 @@
+//! The operations of the tasks API, as OMS carries them out once the gateway has let a call through.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{
+    config::Project,
+    mover::{Control, TaskType},
+    persist::Record,
+    route::{Operation, Route},
+    runs::windows,
+    service::{Caller, Service, State, random},
+    signature::decode_query,
+    stores::{BucketProblem, ListFileProblem},
+    tasks::{self, Task, later, milliseconds},
+    wire::{
+        answer,
+        members::parse,
+        refusal::{
+            AGREEMENT_MISSING, DAILY_QUOTA, DESTINATION_BUCKET, DESTINATION_KEYS, INVALID_TASK_ID,
+            NO_SUCH_VERSION, NOT_FOUND, PROJECT_REFUSED, REGION_OF_ENDPOINT, Refusal, SOURCE_REGION,
+            TOO_MANY_WAITING, URL_LIST_BOM, URL_LIST_ENCODING, URL_LIST_METADATA, URL_LIST_MISSING,
+            URL_LIST_SIZE, URL_LIST_TYPE,
+        },
+        request::{
+            BatchTarget, BatchUpdateTasks, CreateTask, Definition, ListTasks, StartTask, TaskKeys,
+            read_bandwidth,
+        },
+    },
+};
+
+/// What came of a call that was carried out.
+#[derive(Debug, Default)]
+pub struct Done {
+    /// Body of the answer; none for the actions, which return nothing.
+    pub body: Option<Value>,
+    /// Whether something changed.
+    pub effect: bool,
+    /// The task that was created.
+    pub task: Option<u64>,
+}
+
+impl Done {
+    fn read(body: Value) -> Self {
+        Self { body: Some(body), ..Self::default() }
+    }
+
+    fn changed() -> Self {
+        Self { effect: true, ..Self::default() }
+    }
+}
+
+impl Service {
+    /// Carries out a call whose caller is known.
+    pub async fn carry_out(
+        self: &Arc<Self>,
+        route: &Route,
+        caller: Caller<'_>,
+        query: &str,
+        body: &[u8],
+    ) -> Result<Done, Refusal> {
+        let project = match &route.project {
+            Some(id) => Some(self.project(id).ok_or(PROJECT_REFUSED)?),
+            None => None,
+        };
+        match (route.operation, project) {
+            (Operation::ListApiVersions, _) => {
+                Ok(Done::read(json!({ "versions": [version("v1"), version("v2")] })))
+            }
+            (Operation::ShowApiInfo, _) => match route.task.as_deref() {
+                Some(id @ ("v1" | "v2")) => Ok(Done::read(version(id))),
+                _ => Err(NO_SUCH_VERSION),
+            },
+            (Operation::ListProjects, _) => Ok(Done::read(self.list_projects(caller, query))),
+            (_, None) => Err(PROJECT_REFUSED),
+            (Operation::UpdatePrivacyAgreementRecord, Some(project)) => self.accept_agreement(project).await,
+            (Operation::CreateTask, Some(project)) => self.create_task(project, body).await,
+            (Operation::ListTasks, Some(project)) => self.list_tasks(project, query),
+            (Operation::BatchUpdateTasks, Some(project)) => self.batch_update(project, body).await,
+            (operation, Some(project)) => {
+                let id = route.task_id().ok_or(INVALID_TASK_ID)?;
+                match operation {
+                    Operation::DeleteTask => self.delete_task(project, id).await,
+                    Operation::StopTask => self.stop_task(project, id).await,
+                    Operation::StartTask => self.start_task(project, id, body).await,
+                    Operation::UpdateBandwidthPolicy => self.update_bandwidth(project, id, body).await,
+                    _ => self.show_task(project, id),
+                }
+            }
+        }
+    }
+
+    /// IAM: the caller's projects, by name where one is asked for.
+    fn list_projects(&self, caller: Caller<'_>, query: &str) -> Value {
+        let name = decode_query(query).into_iter().find(|(key, _)| key == "name").map(|(_, name)| name);
+        let projects: Vec<Value> = self
+            .config
+            .projects
+            .iter()
+            .filter(|project| caller.may_use(project))
+            .filter(|project| name.as_deref().is_none_or(|name| name == project.name()))
+            .map(|project| {
+                let domain = project.domain_id.as_deref().unwrap_or("d78cbac186b744899480f25bd022f468");
+                json!({
+                    "id": project.id,
+                    "name": project.name(),
+                    "domain_id": domain,
+                    "parent_id": domain,
+                    "is_domain": false,
+                    "enabled": true,
+                    "description": "",
+                    "links": { "self": format!("/v3/projects/{}", project.id) },
+                })
+            })
+            .collect();
+        json!({ "projects": projects, "links": { "self": "/v3/projects", "previous": null, "next": null } })
+    }
+
+    async fn accept_agreement(&self, project: &Project) -> Result<Done, Refusal> {
+        let (saved, effect) = {
+            let mut state = self.state();
+            let effect = !state.ledger.has_agreement(&project.id);
+            state.ledger.accept_agreement(&project.id);
+            (self.record(&state, &[Record::Agreement { project: project.id.clone() }]), effect)
+        };
+        saved.await?;
+        Ok(Done { effect, ..Done::default() })
+    }
+
+    async fn create_task(&self, project: &Project, body: &[u8]) -> Result<Done, Refusal> {
+        let limits = &self.config.limits;
+        let request = CreateTask::read(&parse(body, false)?, limits)?;
+        self.check_creation(&mut self.state(), project, self.clock.now())?;
+        self.check_regions(project, &request.definition)?;
+        self.check_destination(&request.definition, &request.keys).await?;
+        self.check_url_list(&request.definition, &request.keys).await?;
+
+        let (id, name, saved) = {
+            let now = self.clock.now();
+            let mut state = self.state();
+            // Again, as others may have been created while the buckets were looked at.
+            self.check_creation(&mut state, project, now)?;
+            let mut entropy = random();
+            let mut id = tasks::id(now, entropy);
+            while state.ledger.has(id) {
+                entropy = random();
+                id = id / 100_000 * 100_000 + entropy % 100_000;
+            }
+            let task = Task::create(request, id, state.ledger.next_sequence(), &project.id, now);
+            let name = task.name.clone();
+            let records = [
+                Record::Created { project: project.id.clone(), at: now },
+                Record::Task(Box::new(task.clone())),
+            ];
+            state.ledger.count_creation(&project.id, now);
+            state.ledger.put(task);
+            (id, name, self.record(&state, &records))
+        };
+        self.wake.notify_one();
+        saved.await?;
+        Ok(Done { body: Some(json!({ "id": id, "task_name": name })), effect: true, task: Some(id) })
+    }
+
+    fn check_creation(&self, state: &mut State, project: &Project, now: Timestamp) -> Result<(), Refusal> {
+        let limits = &self.config.limits;
+        if self.config.behaviour.privacy_agreement_required && !state.ledger.has_agreement(&project.id) {
+            return Err(AGREEMENT_MISSING);
+        }
+        if state.ledger.created_in_a_day(&project.id, now) >= limits.tasks_per_day {
+            return Err(DAILY_QUOTA);
+        }
+        if state.ledger.waiting(&project.id) >= limits.waiting_tasks {
+            return Err(TOO_MANY_WAITING);
+        }
+        Ok(())
+    }
+
+    fn check_regions(&self, project: &Project, definition: &Definition) -> Result<(), Refusal> {
+        if definition.destination_region != project.region {
+            return Err(REGION_OF_ENDPOINT.with_detail(format!(
+                "request parameter [dst_node.region] invalid: this endpoint serves {}.",
+                project.region
+            )));
+        }
+        if definition.task_type == TaskType::UrlList {
+            return Ok(());
+        }
+        let (cloud, region) = (&definition.cloud_type, &definition.source_region);
+        match self.stores.find(cloud, region) {
+            Some(_) => Ok(()),
+            None => Err(SOURCE_REGION.with_detail(format!(
+                "oms-emulator has no store for cloud {cloud}, region {region}: add one to `stores` or `embeddedStores`."
+            ))),
+        }
+    }
+
+    async fn check_destination(&self, definition: &Definition, keys: &TaskKeys) -> Result<(), Refusal> {
+        let region = definition.destination_region.as_str();
+        let store = self.stores.find("HuaweiCloud", region).ok_or_else(|| no_destination_store(region))?;
+        let bucket = definition.destination_bucket.as_str();
+        match self.stores.check_bucket(store, region, bucket, &keys.destination).await {
+            Ok(()) => Ok(()),
+            Err(BucketProblem::Keys) => Err(DESTINATION_KEYS),
+            Err(BucketProblem::Access) => Err(DESTINATION_BUCKET),
+        }
+    }
+
+    /// What OMS checks of a URL list before it accepts a task; its contents are read when the task runs.
+    async fn check_url_list(&self, definition: &Definition, keys: &TaskKeys) -> Result<(), Refusal> {
+        let Some(list) = definition.list_file.as_ref().filter(|_| definition.task_type == TaskType::UrlList)
+        else {
+            return Ok(());
+        };
+        let region = definition.destination_region.as_str();
+        let store = self.stores.find("HuaweiCloud", region).ok_or_else(|| no_destination_store(region))?;
+        let head = match self.stores.look_at_list(store, region, list, &keys.destination).await {
+            Ok(head) => head,
+            Err(ListFileProblem::Missing) => return Err(URL_LIST_MISSING),
+            Err(ListFileProblem::Access) => return Err(URL_LIST_METADATA),
+        };
+        if head.content_type != "text/plain" {
+            Err(URL_LIST_TYPE)
+        } else if !head.content_encoding.is_empty() {
+            Err(URL_LIST_ENCODING)
+        } else if head.size >= 1 << 30 {
+            Err(URL_LIST_SIZE)
+        } else if head.has_bom {
+            Err(URL_LIST_BOM)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn list_tasks(&self, project: &Project, query: &str) -> Result<Done, Refusal> {
+        let query = ListTasks::read(&decode_query(query))?;
+        let now = self.clock.now();
+        let behaviour = &self.config.behaviour;
+        let visible_until = later(now, -milliseconds(behaviour.list_lag_ms));
+        let state = self.state();
+        let page = state.ledger.list(&project.id, &query, visible_until);
+        let tasks: Vec<Value> = page.tasks.iter().map(|task| self.shown(&state, task, now)).collect();
+        Ok(Done::read(json!({ "tasks": tasks, "count": page.count })))
+    }
+
+    fn show_task(&self, project: &Project, id: u64) -> Result<Done, Refusal> {
+        let state = self.state();
+        let task = state.ledger.get(&project.id, id).ok_or_else(|| self.not_found())?;
+        Ok(Done::read(self.shown(&state, task, self.clock.now())))
+    }
+
+    fn shown(&self, state: &State, task: &Task, now: Timestamp) -> Value {
+        let progress = state.runs.get(&task.id).map(|run| *run.progress.borrow());
+        answer::task(task, progress, &self.config.behaviour, now)
+    }
+
+    fn not_found(&self) -> Refusal {
+        Refusal { status: self.config.behaviour.not_found_status, ..NOT_FOUND }
+    }
+
+    /// Changes one task under the lock, and writes it down.
+    async fn change_task(
+        &self,
+        project: &Project,
+        id: u64,
+        change: impl FnOnce(&mut Task, Timestamp) -> Result<(), Refusal>,
+        then: impl FnOnce(&State),
+    ) -> Result<Done, Refusal> {
+        let saved = {
+            let now = self.clock.now();
+            let mut state = self.state();
+            if state.ledger.get(&project.id, id).is_none() {
+                return Err(self.not_found());
+            }
+            state.ledger.change(id, |task| change(task, now)).ok_or_else(|| self.not_found())??;
+            then(&state);
+            let records: Vec<Record> =
+                state.ledger.find(id).map(|task| Record::Task(Box::new(task.clone()))).into_iter().collect();
+            self.record(&state, &records)
+        };
+        self.wake.notify_one();
+        saved.await?;
+        Ok(Done::changed())
+    }
+
+    async fn stop_task(&self, project: &Project, id: u64) -> Result<Done, Refusal> {
+        let pause = |state: &State| {
+            if let Some(run) = state.runs.get(&id) {
+                run.control.send_replace(Control::Pause);
+            }
+        };
+        self.change_task(project, id, Task::stop, pause).await
+    }
+
+    async fn start_task(&self, project: &Project, id: u64, body: &[u8]) -> Result<Done, Refusal> {
+        let request = StartTask::read(&parse(body, false)?)?;
+        let definition = {
+            let state = self.state();
+            let task = state.ledger.get(&project.id, id).ok_or_else(|| self.not_found())?;
+            task.check_start(request.migrate_failed_object)?;
+            task.definition.clone()
+        };
+        let keys = request.keys_for(&definition)?;
+        self.check_destination(&definition, &keys).await?;
+        let failed_only = request.migrate_failed_object;
+        self.change_task(project, id, |task, now| task.start(keys, failed_only, now), |_| ()).await
+    }
+
+    async fn update_bandwidth(&self, project: &Project, id: u64, body: &[u8]) -> Result<Done, Refusal> {
+        let policy = read_bandwidth(&parse(body, false)?, &self.config.limits)?;
+        let apply = |state: &State| {
+            if let Some(run) = state.runs.get(&id) {
+                run.bandwidth.send_replace(windows(&policy));
+            }
+        };
+        self.change_task(project, id, |task, _| task.set_bandwidth(policy.clone()), apply).await
+    }
+
+    async fn delete_task(&self, project: &Project, id: u64) -> Result<Done, Refusal> {
+        let saved = {
+            let now = self.clock.now();
+            let mut state = self.state();
+            let task = state.ledger.get(&project.id, id).ok_or_else(|| self.not_found())?;
+            task.check_delete(&self.config.behaviour, now)?;
+            state.ledger.remove(id);
+            self.record(&state, &[Record::Gone { id }])
+        };
+        saved.await?;
+        Ok(Done::changed())
+    }
+
+    /// All or nothing: one task that does not fit refuses the whole call.
+    async fn batch_update(&self, project: &Project, body: &[u8]) -> Result<Done, Refusal> {
+        let request = BatchUpdateTasks::read(&parse(body, false)?, &self.config.limits)?;
+        // No task of this API belongs to a group, so no group has tasks.
+        let BatchTarget::Tasks(mut ids) = request.target else { return Err(self.not_found()) };
+        ids.sort_unstable();
+        ids.dedup();
+        let saved = {
+            let mut state = self.state();
+            for id in &ids {
+                let task = state.ledger.get(&project.id, *id).ok_or_else(|| self.not_found())?;
+                task.check_batch(request.priority)?;
+            }
+            let mut records = Vec::new();
+            for id in ids {
+                let changed = state.ledger.change(id, |task| {
+                    task.bandwidth.clone_from(&request.bandwidth);
+                    task.priority = request.priority.unwrap_or(task.priority);
+                    Record::Task(Box::new(task.clone()))
+                });
+                records.extend(changed);
+                if let Some(run) = state.runs.get(&id) {
+                    run.bandwidth.send_replace(windows(&request.bandwidth));
+                }
+            }
+            self.record(&state, &records)
+        };
+        self.wake.notify_one();
+        saved.await?;
+        Ok(Done::changed())
+    }
+}
+
+fn no_destination_store(region: &str) -> Refusal {
+    DESTINATION_BUCKET.with_detail(format!(
+        "oms-emulator has no store for cloud HuaweiCloud, region {region}: add one to `stores` or `embeddedStores`."
+    ))
+}
+
+fn version(id: &str) -> Value {
+    json!({
+        "id": id,
+        "status": "SUPPORTED",
+        "updated": "2020-01-01T12:00:00Z",
+        "links": [{ "rel": "self", "href": format!("/{id}/") }],
+    })
+}

@@ -1,0 +1,208 @@
+//! Which S3 endpoint stands for which cloud and region, and what a look at one tells.
+
+use std::time::Duration;
+
+use rusty_s3::{Bucket, Credentials, S3Action as _, UrlStyle};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::mover::{Keys, ListFile};
+
+/// An S3 endpoint, embedded or elsewhere.
+#[derive(Clone, Debug)]
+pub struct StoreAddress {
+    /// Name in the ready file.
+    pub name: String,
+    /// Cloud, in the spelling of the tasks API.
+    pub cloud_type: &'static str,
+    /// Region, or `*`.
+    pub region: String,
+    /// Base URL.
+    pub endpoint: String,
+    /// Access key and secret of the store, for people who want to use it.
+    pub first_key: Option<(String, SecretString)>,
+}
+
+/// All stores.
+#[derive(Clone, Debug)]
+pub struct Stores {
+    stores: Vec<StoreAddress>,
+    http: reqwest::Client,
+}
+
+/// What is wrong with a bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BucketProblem {
+    /// The store does not accept the keys.
+    Keys,
+    /// There is no such bucket, or the keys do not open it, or the store does not answer.
+    Access,
+}
+
+/// Metadata and first bytes of a list file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListFileHead {
+    /// `Content-Type`, without parameters.
+    pub content_type: String,
+    /// `Content-Encoding`.
+    pub content_encoding: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// The file begins with a byte order mark.
+    pub has_bom: bool,
+}
+
+/// Why a list file could not be looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListFileProblem {
+    /// There is none.
+    Missing,
+    /// It may not be read, or the store does not answer.
+    Access,
+}
+
+/// A look must not hold up a create for long.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a signed URL is good for.
+const VALIDITY: Duration = Duration::from_mins(1);
+
+impl Stores {
+    /// The given stores.
+    pub fn new(stores: Vec<StoreAddress>) -> Result<Self, reqwest::Error> {
+        let http = reqwest::Client::builder()
+            .timeout(PATIENCE)
+            .redirect(reqwest::redirect::Policy::none())
+            // Stores are named by address; a proxy of the environment is for other things.
+            .no_proxy()
+            .build()?;
+        Ok(Self { stores, http })
+    }
+
+    /// All stores, in the order of the configuration, the embedded ones last.
+    pub fn list(&self) -> &[StoreAddress] {
+        &self.stores
+    }
+
+    /// The store for a cloud and region: one that names the region before one for every region.
+    pub fn find(&self, cloud_type: &str, region: &str) -> Option<&StoreAddress> {
+        let of_cloud = || self.stores.iter().filter(|store| store.cloud_type == cloud_type);
+        of_cloud()
+            .find(|store| store.region == region)
+            .or_else(|| of_cloud().find(|store| store.region == "*"))
+    }
+
+    /// Looks whether a bucket can be listed with these keys.
+    pub async fn check_bucket(
+        &self,
+        store: &StoreAddress,
+        region: &str,
+        bucket: &str,
+        keys: &Keys,
+    ) -> Result<(), BucketProblem> {
+        let bucket = open(store, region, bucket).ok_or(BucketProblem::Access)?;
+        let credentials = credentials(keys);
+        let mut list = bucket.list_objects_v2(Some(&credentials));
+        list.with_max_keys(1);
+        let answer = self.http.get(list.sign(VALIDITY)).send().await.map_err(|_| BucketProblem::Access)?;
+        if answer.status().is_success() {
+            return Ok(());
+        }
+        let text = answer.text().await.unwrap_or_default();
+        let about_keys =
+            ["InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "NotSignedUp"]
+                .iter()
+                .any(|code| text.contains(&format!("<Code>{code}</Code>")));
+        Err(if about_keys { BucketProblem::Keys } else { BucketProblem::Access })
+    }
+
+    /// Looks at a list file without reading it all.
+    pub async fn look_at_list(
+        &self,
+        store: &StoreAddress,
+        region: &str,
+        list: &ListFile,
+        keys: &Keys,
+    ) -> Result<ListFileHead, ListFileProblem> {
+        let bucket = open(store, region, &list.bucket).ok_or(ListFileProblem::Access)?;
+        let credentials = credentials(keys);
+        let url = bucket.get_object(Some(&credentials), &list.key).sign(VALIDITY);
+        // An empty file has no first three bytes, which S3 answers with 416; then the whole of it is small enough.
+        let mut answer = self.fetch(url.clone(), Some("bytes=0-2")).await?;
+        if answer.status() == http::StatusCode::RANGE_NOT_SATISFIABLE {
+            answer = self.fetch(url, None).await?;
+        }
+        if answer.status() == http::StatusCode::NOT_FOUND {
+            return Err(ListFileProblem::Missing);
+        }
+        if !answer.status().is_success() {
+            return Err(ListFileProblem::Access);
+        }
+        let header = |name: http::HeaderName| {
+            answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+        };
+        let content_type = header(http::header::CONTENT_TYPE);
+        let whole = header(http::header::CONTENT_RANGE).rsplit('/').next().and_then(|size| size.parse().ok());
+        Ok(ListFileHead {
+            content_type: content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase(),
+            content_encoding: header(http::header::CONTENT_ENCODING),
+            size: whole.or(answer.content_length()).unwrap_or(0),
+            has_bom: answer.bytes().await.unwrap_or_default().starts_with(b"\xef\xbb\xbf"),
+        })
+    }
+
+    async fn fetch(&self, url: url::Url, range: Option<&str>) -> Result<reqwest::Response, ListFileProblem> {
+        let mut request = self.http.get(url).header(http::header::ACCEPT_ENCODING, "identity");
+        if let Some(range) = range {
+            request = request.header(http::header::RANGE, range);
+        }
+        request.send().await.map_err(|_| ListFileProblem::Access)
+    }
+}
+
+/// The region that requests to a store are signed for.
+pub fn signing_region<'a>(store: &'a StoreAddress, asked: &'a str) -> &'a str {
+    if store.region == "*" { asked } else { &store.region }
+}
+
+fn open(store: &StoreAddress, region: &str, bucket: &str) -> Option<Bucket> {
+    let endpoint = store.endpoint.parse().ok()?;
+    Bucket::new(endpoint, UrlStyle::Path, bucket.to_owned(), signing_region(store, region).to_owned()).ok()
+}
+
+fn credentials(keys: &Keys) -> Credentials {
+    let secret = keys.secret_key.expose_secret();
+    match &keys.security_token {
+        Some(token) => Credentials::new_with_token(&keys.access_key, secret, token.expose_secret()),
+        None => Credentials::new(&keys.access_key, secret),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store(name: &str, cloud_type: &'static str, region: &str) -> StoreAddress {
+        StoreAddress {
+            name: name.to_owned(),
+            cloud_type,
+            region: region.to_owned(),
+            endpoint: "http://127.0.0.1:1".to_owned(),
+            first_key: None,
+        }
+    }
+
+    #[test]
+    fn a_store_that_names_the_region_comes_before_one_for_every_region() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let stores = Stores::new(vec![
+            store("any", "AWS", "*"),
+            store("west", "AWS", "eu-west-1"),
+            store("obs", "HuaweiCloud", "cn-north-4"),
+        ])
+        .unwrap();
+        let find = |cloud, region| stores.find(cloud, region).map(|store| store.name.as_str());
+        assert_eq!(find("AWS", "eu-west-1"), Some("west"));
+        assert_eq!(find("AWS", "us-east-1"), Some("any"));
+        assert_eq!(find("HuaweiCloud", "cn-north-1"), None);
+        assert_eq!(find("Google", "x"), None);
+    }
+}

@@ -1,0 +1,171 @@
+//! Refusals: HTTP status, code and message, as OMS or the gateway in front of it writes them.
+
+use std::borrow::Cow;
+
+use serde_json::{Value, json};
+
+/// A call that is not carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// HTTP status.
+    pub status: u16,
+    /// Error code: `OMS.0064`, `APIGW.0301`.
+    pub code: Cow<'static, str>,
+    /// Message, for people.
+    pub message: Cow<'static, str>,
+    /// The third member that live answers carry and no page of the reference mentions.
+    pub detail: Option<String>,
+}
+
+impl Refusal {
+    const fn fixed(status: u16, code: &'static str, message: &'static str) -> Self {
+        Self { status, code: Cow::Borrowed(code), message: Cow::Borrowed(message), detail: None }
+    }
+
+    /// A refusal by the gateway: 401 with APIGW.0301 and one of its known causes.
+    pub fn authentication(cause: &str) -> Self {
+        Self {
+            status: 401,
+            code: "APIGW.0301".into(),
+            message: format!("Incorrect IAM authentication information: {cause}").into(),
+            detail: None,
+        }
+    }
+
+    /// 429 with APIGW.0308, whose text carries the limit, as the live gateway writes it.
+    pub fn throttled(requests: u32, minutes: u32) -> Self {
+        Self {
+            status: 429,
+            code: "APIGW.0308".into(),
+            message: format!(
+                "The throttling threshold has been reached: policy user over ratelimit,limit:{requests},time:{minutes} minute"
+            )
+            .into(),
+            detail: None,
+        }
+    }
+
+    /// A request member that breaks its documented constraints: OMS.0064 with the member's name, as seen live.
+    pub fn parameter(name: &str) -> Self {
+        INVALID_PARAMETERS.with_detail(format!("request parameter [{name}] invalid."))
+    }
+
+    /// The same refusal with an explanation of its own.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// Whether the gateway refuses, and not OMS behind it: its bodies carry the request ID.
+    pub fn is_from_gateway(&self) -> bool {
+        self.code.starts_with("APIG")
+    }
+
+    /// The body of the answer.
+    pub fn body(&self, request_id: &str) -> Value {
+        let mut body = json!({ "error_code": self.code, "error_msg": self.message });
+        if let Some(detail) = &self.detail {
+            body["error_detail"] = json!(detail);
+        }
+        if self.is_from_gateway() {
+            body["request_id"] = json!(request_id);
+        }
+        body
+    }
+}
+
+macro_rules! refusals {
+    ($($(#[$doc:meta])* $name:ident = $status:literal $code:literal $message:literal;)*) => {
+        $($(#[$doc])* pub const $name: Refusal = Refusal::fixed($status, $code, $message);)*
+    };
+}
+
+refusals! {
+    /// The path or method does not exist.
+    NO_SUCH_API = 404 "APIGW.0101" "The API does not exist or has not been published in the environment";
+    /// The body is larger than the gateway takes with a signature.
+    BODY_TOO_LARGE = 413 "APIGW.0201" "Request entity too large";
+    /// The body did not arrive in time.
+    BODY_TOO_SLOW = 408 "APIGW.0201" "Request timed out";
+    /// Task ID that is no number.
+    INVALID_TASK_ID = 400 "OMS.0054" "Invalid task ID.";
+    /// Source values that make no sense together.
+    INVALID_SOURCE = 400 "OMS.0057" "Invalid source parameters.";
+    /// A running task cannot be deleted.
+    IN_PROGRESS = 400 "OMS.0063" "The task is in progress and cannot be deleted.";
+    /// A member with an unacceptable value. The text is the live one.
+    INVALID_PARAMETERS = 400 "OMS.0064" "Invalid request parameters.";
+    /// Start of a task that is started.
+    ALREADY_STARTED = 400 "OMS.0065" "The task has been started and cannot be started again.";
+    /// Stop of a task that does not run.
+    NOT_RUNNING = 400 "OMS.0066" "Failed to pause the task because the task is not running.";
+    /// The body is not JSON.
+    NOT_JSON = 400 "OMS.0067" "The request parameters are not in JSON format.";
+    /// A finished task cannot be started or stopped.
+    COMPLETE = 400 "OMS.0070" "The task is complete and cannot be started or paused.";
+    /// Too many tasks wait.
+    TOO_MANY_WAITING = 400 "OMS.0077" "The number of created migration tasks exceeds the limit.";
+    /// The source region cannot be migrated from.
+    SOURCE_REGION = 400 "OMS.0079" "The source region is not supported.";
+    /// More bandwidth windows than allowed.
+    TOO_MANY_WINDOWS = 400 "OMS.0083" "The number of traffic limit rules exceeds the maximum.";
+    /// A bandwidth outside the allowed range.
+    BANDWIDTH_RANGE = 400 "OMS.0084" "The maximum traffic is out of range.";
+    /// Bandwidth windows overlap.
+    WINDOWS_OVERLAP = 400 "OMS.0085" "The time periods of the traffic limit rules overlap.";
+    /// A bandwidth window that is no window of one day.
+    INVALID_WINDOW = 400 "OMS.0087" "The time period of a traffic limit rule is incorrect.";
+    /// The privacy agreement was not accepted.
+    AGREEMENT_MISSING = 400 "OMS.0092" "The privacy agreement has not been accepted.";
+    /// There is no list of failed objects.
+    FAILED_LIST_MISSING = 400 "OMS.0167" "The list of failed objects cannot be found.";
+    /// A batch update that cannot be carried out.
+    UPDATE_FAILED = 400 "OMS.0170" "Failed to update the migration task.";
+    /// The URL list does not exist.
+    URL_LIST_MISSING = 400 "OMS.0175" "Failed to verify the URL list file. Check that the file exists.";
+    /// The URL list may not be read.
+    URL_LIST_METADATA = 400 "OMS.0180" "Failed to obtain the metadata of the URL list file.";
+    /// The URL list is 1 GB or larger.
+    URL_LIST_SIZE = 400 "OMS.0181" "The URL list file must be smaller than 1 GB.";
+    /// The URL list is no `.txt`.
+    URL_LIST_SUFFIX = 400 "OMS.0185" "The name of the URL list file must end with .txt.";
+    /// The URL list is no text.
+    URL_LIST_TYPE = 400 "OMS.0186" "The Content-Type of the URL list file must be text/plain.";
+    /// The URL list is encoded.
+    URL_LIST_ENCODING = 400 "OMS.0187" "The Content-Encoding of the URL list file must be empty.";
+    /// The URL list starts with a byte order mark.
+    URL_LIST_BOM = 400 "OMS.0188" "The URL list file must not start with a BOM.";
+    /// The destination keys are wrong.
+    DESTINATION_KEYS = 400 "OMS.0189" "The AK/SK of the destination is invalid.";
+    /// Nothing has this ID.
+    NOT_FOUND = 400 "OMS.1009" "The resource is not found.";
+    /// The destination bucket does not exist or may not be used.
+    DESTINATION_BUCKET = 400 "OMS.1020" "Failed to access the destination bucket.";
+    /// The quota of 24 hours is used up.
+    DAILY_QUOTA = 400 "OMS.1021" "The quota for creating migration tasks has been used up. Try again after 24 hours.";
+    /// A CDN that is signed needs a key.
+    CDN_KEY_MISSING = 400 "OMS.1032" "The CDN authentication key is missing.";
+    /// The project in the path is not one of the caller's.
+    PROJECT_REFUSED = 403 "OMS.2001" "Failed to verify the project.";
+    /// A finished task keeps its bandwidth.
+    COMPLETE_BANDWIDTH = 400 "S3M.0071" "The task is complete and its bandwidth policy cannot be changed.";
+    /// Bucket and endpoint are in different regions.
+    REGION_OF_ENDPOINT = 400 "S3M.0080" "The bucket must be in the region of the OMS endpoint.";
+    /// Selection and task type do not fit.
+    SELECTION_MISMATCH = 400 "S3M.0088" "The list_file or object_key does not match the task_type.";
+    /// The destination prefix starts with a slash.
+    DESTINATION_PREFIX = 400 "S3M.0092" "The destination prefix is invalid.";
+    /// The overwrite mode does not fit the source.
+    OVERWRITE_MODE = 400 "S3M.0093" "The object overwrite mode is not supported.";
+    /// The consistency check does not fit the source.
+    MIGRATION_POLICY = 400 "S3M.0094" "The migration policy is not supported.";
+    /// Cloud and task type do not fit.
+    CLOUD_MISMATCH = 400 "S3M.0095" "The cloud_type does not match the task_type.";
+    /// No such API version.
+    NO_SUCH_VERSION = 404 "S3M.0256" "The version does not exist.";
+    /// Failed objects were not recorded.
+    RECORDING_OFF = 400 "S3M.0301" "The retransmission of failed objects is not enabled.";
+    /// The emulator could not write its state folder.
+    NOT_SAVED = 500 "OMS.1001" "Internal error.";
+}

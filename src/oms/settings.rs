@@ -1,0 +1,81 @@
+//! Where and how a client calls.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Called after every call, for metrics.
+pub type CallObserver = Arc<dyn Fn(&CallRecord) + Send + Sync>;
+
+/// What became of one call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallRecord {
+    /// Name in the API reference, such as `CreateTask`.
+    pub operation: &'static str,
+    /// `ok`, or the name of the error's class, such as `throttled`.
+    pub outcome: &'static str,
+    /// From the signature to the end of the answer, without the wait for a permit; zero when nothing was sent.
+    pub duration: Duration,
+}
+
+/// Where and how a client calls.
+#[derive(Clone)]
+pub struct Settings {
+    /// `https://oms.{region}.myhuaweicloud.com`, or another base address; `http` works too.
+    pub endpoint: String,
+    /// Project in the paths.
+    pub project_id: String,
+    /// Time limits.
+    pub timeouts: Timeouts,
+    /// PEM certificates to trust besides the system's.
+    pub ca_bundle: Option<Vec<u8>>,
+    /// Header `User-Agent`; not signed, so a proxy may change it.
+    pub user_agent: String,
+    /// Called after every call.
+    pub on_call: Option<CallObserver>,
+}
+
+/// Time limits of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// To connect, name resolution and TLS included. Default 10 s.
+    pub connect: Duration,
+    /// From the signature to the end of the answer. Default 30 s.
+    pub request: Duration,
+    /// For the budget's permit; a call that cannot get one in that time fails as throttled. Default 120 s.
+    pub permit: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            request: Duration::from_secs(30),
+            permit: Duration::from_mins(2),
+        }
+    }
+}
+
+impl Settings {
+    /// Settings with defaults for everything else.
+    pub fn new(endpoint: impl Into<String>, project_id: impl Into<String>) -> Self {
+        Self {
+            endpoint: endpoint.into(),
+            project_id: project_id.into(),
+            timeouts: Timeouts::default(),
+            ca_bundle: None,
+            user_agent: concat!("oms-operator/", env!("CARGO_PKG_VERSION")).to_owned(),
+            on_call: None,
+        }
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("endpoint", &self.endpoint)
+            .field("project_id", &self.project_id)
+            .field("timeouts", &self.timeouts)
+            .finish_non_exhaustive()
+    }
+}
