@@ -48,6 +48,10 @@ dev: programs ## Start the playground; it writes .dev/env and stays until Ctrl-C
 crds: rust ## Write the custom resource definitions to crds/
 	cargo run --quiet --bin oms-operator -- crds --output-dir crds
 
+.PHONY: docs
+docs: rust ## Write the reference in docs/reference/ from the types
+	UPDATE_DOCS=1 cargo test --quiet --test reference
+
 .PHONY: tools
 tools: rust control-plane ## Find or build kube-apiserver, etcd, kubectl, helm (once per machine)
 	cargo run --quiet --features dev --bin oms-dev -- tools

@@ -1,21 +1,32 @@
 //! Condition types and reasons: one constant each, a closed list that documentation is made from.
 
-/// Condition types.
-pub mod types {
+macro_rules! condition_types {
+    ($($(#[doc = $doc:literal])+ $name:ident = $written:literal),+ $(,)?) => {
+        /// Condition types.
+        pub mod types {
+            $($(#[doc = $doc])+ pub const $name: &str = $written;)+
+
+            /// Every condition type with its meaning, for the reference documentation.
+            pub const ALL: &[(&str, &str)] = &[$(($name, concat!($($doc),+))),+];
+        }
+    };
+}
+
+condition_types! {
     /// The object is what its spec asks for (see `readyWhen`).
-    pub const READY: &str = "Ready";
+    READY = "Ready",
     /// The operator is still working towards the spec; present only while true.
-    pub const RECONCILING: &str = "Reconciling";
+    RECONCILING = "Reconciling",
     /// The operator gave up until somebody acts; present only then.
-    pub const STALLED: &str = "Stalled";
+    STALLED = "Stalled",
     /// The bucket keys could be read.
-    pub const CREDENTIALS_READY: &str = "CredentialsReady";
+    CREDENTIALS_READY = "CredentialsReady",
     /// The connection is usable, and still the one that was pinned.
-    pub const CONNECTION_READY: &str = "ConnectionReady";
+    CONNECTION_READY = "ConnectionReady",
     /// The priority of the spec cannot be set at OMS yet; present only while true.
-    pub const PRIORITY_PENDING: &str = "PriorityPending";
+    PRIORITY_PENDING = "PriorityPending",
     /// The consent to OMS's privacy agreement was recorded at OMS.
-    pub const PRIVACY_AGREEMENT_RECORDED: &str = "PrivacyAgreementRecorded";
+    PRIVACY_AGREEMENT_RECORDED = "PrivacyAgreementRecorded",
 }
 
 macro_rules! reasons {

@@ -55,43 +55,47 @@ pub struct MigrationTaskSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ConnectionRef")]
     pub connection_ref: Option<ConnectionRef>,
-    /// How the objects are chosen. Frozen.
+    /// How the objects are chosen (`task_type`). Frozen.
     #[serde(default, rename = "type")]
     pub task_type: TaskType,
-    /// Where the objects come from. Frozen, except its credentials (next start).
+    /// Where the objects come from.
     pub source: Source,
-    /// Where the objects go. Frozen, except its credentials (next start).
+    /// Where the objects go.
     pub destination: Destination,
-    /// What happens to an object that the destination already has. Frozen.
+    /// What happens to an object that the destination already has (`object_overwrite_mode`). Frozen.
     #[serde(default)]
     pub overwrite_mode: OverwriteMode,
-    /// How OMS checks each copied object. Frozen.
+    /// How OMS checks each object, before and after copying it (`consistency_check`). Frozen.
     #[serde(default)]
     pub consistency_check: ConsistencyCheck,
-    /// Copy only objects modified after this time; others count as skipped. Whole seconds. Frozen.
+    /// Copy only objects modified after this time, in whole seconds; others count as skipped. Frozen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Time")]
     pub migrate_since: Option<Time>,
-    /// Place in OMS's queue. OMS changes it only while the task waits, is stopped or has failed.
+    /// Place in OMS's queue (`task_priority`). OMS changes it only while the task waits, is stopped or has failed;
+    /// until then condition `PriorityPending` says so. While not running.
     #[serde(default)]
     pub priority: Priority,
     /// Copy user metadata too; Content-Type is always copied. Frozen.
     #[serde(default)]
     pub enable_metadata_migration: bool,
-    /// Restore archived source objects first (slow, and it costs). Frozen.
+    /// Restore archived source objects first, which is slow and costs; not every cloud can. Off: archived objects
+    /// count as failed. Frozen.
     #[serde(default)]
     pub enable_restore: bool,
-    /// Let OMS write a list of failed objects into the destination bucket; default true. Frozen.
+    /// Let OMS write a list of failed objects into the destination bucket, below `oms/`. Frozen.
     #[serde(default = "yes")]
     pub enable_failed_object_recording: bool,
     /// Pay for requests and traffic of a requester-pays source bucket. Frozen.
     #[serde(default)]
     pub enable_requester_pays: bool,
-    /// Daily windows with a bandwidth limit, at most 5, not overlapping. Live; an empty list removes all limits.
+    /// Daily windows with a bandwidth limit: at most 5, which may touch but not overlap. Outside of them, and without
+    /// any, there is no limit. Live.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 5), extend("x-kubernetes-list-type" = "atomic"))]
     pub bandwidth_policy: Vec<BandwidthWindow>,
-    /// Text for people at the OMS console, after our token. Frozen.
+    /// Text for people at the OMS console, without ^ < > & " ' ( and ). OMS takes 255 characters, of which a token
+    /// of the operator needs 41. Frozen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = 214))]
     pub description: Option<String>,
@@ -99,14 +103,14 @@ pub struct MigrationTaskSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "bool")]
     pub suspend: Option<bool>,
-    /// What deleting this object does to its task at OMS; default set per operator (Delete). Live.
+    /// What deleting this object does to its task at OMS; the default is the operator's, normally `Delete`. Live.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "DeletionPolicy")]
     pub deletion_policy: Option<DeletionPolicy>,
-    /// What Ready means. Live.
+    /// What condition `Ready` means, to a sync wave or to `kubectl wait`. Live.
     #[serde(default)]
     pub ready_when: ReadyWhen,
-    /// Costly options that you know of. Live.
+    /// Costly options that you know of: each wants its word here. Live.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "set"))]
     pub acknowledge: Vec<Acknowledgement>,
@@ -168,17 +172,18 @@ impl TaskType {
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = rules::source)]
 pub struct Source {
-    /// Cloud of the source bucket; `URLSource` for type `url_list`.
+    /// Cloud of the source bucket (`cloud_type`); `URLSource` for type `url_list`. Frozen.
     pub cloud_type: CloudType,
-    /// Region of the source bucket.
+    /// Region of the source bucket, as its cloud writes it; not for `URLSource`. Frozen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1, max = 100))]
     pub region: Option<String>,
-    /// Source bucket.
+    /// Source bucket; not for `URLSource`. Frozen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1, max = 1024))]
     pub bucket: Option<String>,
-    /// Names (type `object`) or prefixes (type `prefix`); `[""]` is the whole bucket.
+    /// Names (type `object`, a folder ends in `/`) or prefixes (type `prefix`), each at most 1024 bytes;
+    /// `[""]` is the whole bucket. Frozen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         with = "Vec<String>",
@@ -187,15 +192,15 @@ pub struct Source {
         extend("x-kubernetes-list-type" = "set")
     )]
     pub object_keys: Option<Vec<String>>,
-    /// The list file of types `list` and `url_list`.
+    /// The list file of types `list` and `url_list`. Frozen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ListFile")]
     pub list_file: Option<ListFile>,
-    /// Keys of the source bucket; not for `URLSource`.
+    /// Keys of the source bucket; not for `URLSource`. Next start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "BucketCredentials")]
     pub credentials: Option<BucketCredentials>,
-    /// APPID of the account, for Tencent.
+    /// APPID of the account, for Tencent only. Frozen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1, max = 255))]
     pub app_id: Option<String>,
@@ -219,21 +224,21 @@ pub struct ListFile {
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = rules::destination)]
 pub struct Destination {
-    /// Region of the destination bucket; default, and the only one OMS takes: the connection's.
+    /// Region of the destination bucket; default, and the only one that OMS takes: the connection's. Frozen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1, max = 100))]
     pub region: Option<String>,
-    /// Destination bucket.
+    /// Destination bucket, in OBS. Frozen.
     #[schemars(length(min = 1, max = 1024))]
     pub bucket: String,
-    /// Put before every key (`save_prefix`).
+    /// Put before every key (`save_prefix`), without a slash in front; with the key at most 1024 bytes. Frozen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = 1024))]
     pub prefix: Option<String>,
-    /// Storage class of the copies.
+    /// Storage class of the copies (`dst_storage_policy`). Frozen.
     #[serde(default)]
     pub storage_policy: StoragePolicy,
-    /// Keys of the destination bucket; default: the connection's, when those are permanent.
+    /// Keys of the destination bucket; default: the connection's, when those are permanent. Next start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "BucketCredentials")]
     pub credentials: Option<BucketCredentials>,
