@@ -1,0 +1,9 @@
+//! The emulator's API, over real HTTP, against real S3 stores.
+#![allow(missing_docs)]
+#![cfg(feature = "emulator")]
+
+mod admin;
+mod gateway;
+mod process;
+mod tasks;
+mod world;
