@@ -72,7 +72,11 @@ async fn migrate(stack: &mut Stack, manifest: &Path, task: &MigrationTask, start
     let applied = Instant::now();
     let name = task.name_any();
     let outcome = tokio::time::timeout(MIGRATION_LIMIT, watch(stack, &name)).await;
-    outcome.map_err(|_| Error::new("The migration is not done after 10 minutes"))??;
+    let Ok(outcome) = outcome else {
+        let (minutes, log) = (MIGRATION_LIMIT.as_secs() / 60, stack.operator_log());
+        return Err(Error::new(format!("The migration is not done after {minutes} minutes. {log}")));
+    };
+    outcome?;
     let transfer = applied.elapsed();
 
     println!("\n$ kubectl get migrationtask {name}");
@@ -112,7 +116,7 @@ async fn migrate(stack: &mut Stack, manifest: &Path, task: &MigrationTask, start
         println!("Difference: {difference}");
     }
     let (count, all) = (differences.len(), source_objects.len());
-    Err(Error::new(format!("{count} differences in {all} objects; logs were in {}", stack.logs().display())))
+    Err(Error::new(format!("{count} differences in {all} objects. {}", stack.operator_log())))
 }
 
 /// Follows the status until the migration is done; an error when it did not end well.
@@ -148,7 +152,8 @@ async fn watch(stack: &mut Stack, name: &str) -> Result<()> {
         match phase {
             Phase::Succeeded => return Ok(()),
             Phase::SucceededWithFailures | Phase::Failed => {
-                return Err(Error::new(format!("The migration ended in phase {phase:?}: {message}")));
+                let log = stack.operator_log();
+                return Err(Error::new(format!("The migration ended in phase {phase:?}: {message}. {log}")));
             }
             _ => {}
         }

@@ -327,6 +327,11 @@ impl Stack {
         self.scratch.path()
     }
 
+    /// The end of the operator's log, for the message of a failure: the files go with the stack.
+    pub fn operator_log(&self) -> String {
+        format!("The end of the operator's log:\n{}", self.operator.log_tail(15))
+    }
+
     /// An error when a part has ended that should run.
     pub fn check(&mut self) -> Result<()> {
         self.emulator.check_running()?;
