@@ -1,5 +1,6 @@
 //! The mover, between real stores on 127.0.0.1.
 #![cfg(feature = "emulator")]
+#![allow(clippy::unwrap_used, clippy::items_after_statements)]
 mod emulator_s3;
 
 use std::collections::BTreeMap;
@@ -124,7 +125,7 @@ impl Bench {
 
     async fn run(&self, job: &Job, checkpoint: Checkpoint) -> (Checkpoint, Outcome) {
         let running = run(job.clone(), checkpoint, self.context());
-        tokio::time::timeout(Duration::from_secs(60), running).await.expect("the run ends")
+        tokio::time::timeout(Duration::from_mins(1), running).await.expect("the run ends")
     }
 
     async fn finish(&self, job: &Job) -> Checkpoint {
@@ -506,7 +507,7 @@ async fn causes_that_stop_the_task_are_told_by_their_code() {
     lists.put_with("empty.txt", b"\n", &plain).await;
     lists.put_with("typed.txt", b"k", &[("content-type", "text/html")]).await;
     lists.put_with("first.txt", b"missing\nk\n", &plain).await;
-    lists.put_with("long.txt", &[b'a'; 65_536], &plain).await;
+    lists.put_with("long.txt", &vec![b'a'; 65_536], &plain).await;
     lists
         .put_with("cold.txt", b"k", &[("content-type", "text/plain"), ("x-amz-storage-class", "GLACIER")])
         .await;

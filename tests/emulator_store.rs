@@ -1,5 +1,6 @@
 //! The embedded S3 server, over HTTP, with a client that is not ours.
 #![cfg(feature = "emulator")]
+#![allow(clippy::unwrap_used, clippy::items_after_statements)]
 mod emulator_s3;
 
 use emulator_s3::{Client, odd_keys, store};
@@ -117,13 +118,10 @@ async fn parts_become_one_object_when_they_are_complete_and_nothing_when_aborted
     assert_eq!(client.get("big file").await.status, 404, "an upload under way is invisible");
     let listed = client.send(Method::Get, Some("big file"), &[("uploadId", &upload)], &[], None).await.ok();
     assert_eq!(ListParts::parse_response(&listed.text()).unwrap().parts.len(), 3);
-    let parts: String = etags
-        .iter()
-        .enumerate()
-        .map(|(index, etag)| {
-            format!("<Part><PartNumber>{}</PartNumber><ETag>{etag}</ETag></Part>", index + 1)
-        })
-        .collect();
+    let mut parts = String::new();
+    for (number, etag) in (1..).zip(&etags) {
+        parts += &format!("<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>");
+    }
     let body = format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>").into_bytes();
     client.send(Method::Post, Some("big file"), &[("uploadId", &upload)], &[], Some(body)).await.ok();
     let whole = chunks.concat();

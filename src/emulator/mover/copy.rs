@@ -15,7 +15,7 @@ use super::pace::{Bandwidth, ObjectRate};
 use super::policy::{self, Decision, Facts};
 use super::s3::{Endpoint, Head, Header};
 use super::selection::Item;
-use super::transfer::{Paced, Passed, Tally, pump, tidy, unless_stopped};
+use super::transfer::{Paced, Passed, Tally, pump, rest, tidy, unless_stopped};
 use super::{Clock, Control};
 
 /// Attempts per object (and per part of a big one).
@@ -79,7 +79,7 @@ enum Looked {
 impl Shared {
     /// Copies one object, with retries.
     pub(super) async fn settle(&self, item: &Item) -> Fate {
-        if unless_stopped(&self.control, async { Ok(self.rate.take().await) }).await.is_err() {
+        if rest(&self.control, self.rate.take()).await.is_err() {
             return Fate::Abandoned;
         }
         let bytes = item.known.as_ref().map_or(0, |known| known.size);
@@ -131,7 +131,7 @@ impl Shared {
             match attempt().await {
                 Err(trouble) if trouble.is_worth_another_attempt() && made < ATTEMPTS => {
                     let pause = Duration::from_secs(1 << (made - 1));
-                    unless_stopped(&self.control, async { Ok(self.clock.wait(pause).await) }).await?;
+                    rest(&self.control, self.clock.wait(pause)).await?;
                 }
                 result => return result,
             }
@@ -258,7 +258,7 @@ impl Shared {
                         Err(trouble) if trouble.is_worth_another_attempt() && made < ATTEMPTS => {
                             tally.back_to(mark);
                             let pause = Duration::from_secs(1 << (made - 1));
-                            unless_stopped(&self.control, async { Ok(self.clock.wait(pause).await) }).await?;
+                            rest(&self.control, self.clock.wait(pause)).await?;
                         }
                         result => break result?,
                     }
@@ -305,7 +305,7 @@ impl Shared {
         // Restoring takes clouds minutes to two days; the task waits for it.
         for wait in [0, 10, 60, 600, 3600].into_iter().chain(std::iter::repeat_n(3600, 48)) {
             let pause = self.clock.wait(Duration::from_secs(wait));
-            unless_stopped(&self.control, async { Ok(pause.await) }).await?;
+            rest(&self.control, pause).await?;
             let seen = unless_stopped(&self.control, source.head(key, false)).await?;
             if is_restored(&seen) {
                 return Ok(());

@@ -191,6 +191,7 @@ mod optional_secret_text {
     use secrecy::{ExposeSecret, SecretString};
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+    #[expect(clippy::ref_option, reason = "the signature is serde's")]
     pub(super) fn serialize<S: Serializer>(
         secret: &Option<SecretString>,
         serializer: S,

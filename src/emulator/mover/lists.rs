@@ -67,7 +67,7 @@ impl Spool {
         let holder =
             destination.with_bucket(&job.destination, bucket).map_err(|trouble| trouble.outcome())?;
         let largest = if urls { LARGEST_URL_LIST - 1 } else { LARGEST_LIST };
-        if !key.ends_with(".txt") {
+        if std::path::Path::new(key).extension().is_none_or(|extension| extension != "txt") {
             return Err(failed("TRF.0014", format!("The list file `{key}` is not a .txt file")));
         }
         let unreachable = |trouble: Trouble| match trouble.kind {
@@ -279,7 +279,7 @@ pub(super) async fn flush(
         checkpoint.failed.clear();
     }
     if checkpoint.succeeded.len() >= enough && !checkpoint.succeeded.is_empty() {
-        let text: String = checkpoint.succeeded.iter().map(|key| format!("{}\n", encoded(key))).collect();
+        let text = checkpoint.succeeded.iter().map(|key| encoded(key) + "\n").collect();
         let key = free_key(job, Folder::Success, now, time_zone, &checkpoint.success_lists);
         match put_list(destination, &key, text).await {
             Ok(()) => checkpoint.success_lists.push(key),

@@ -115,5 +115,5 @@ pub fn service_time_zone() -> TimeZone {
 /// Dropping the future abandons what is under way; the last checkpoint that was handed to [`Context::checkpoints`]
 /// goes on from there, and what was copied since is looked at again under the overwrite rule.
 pub async fn run(job: Job, checkpoint: Checkpoint, context: Context) -> (Checkpoint, Outcome) {
-    run::Run::new(job, checkpoint, context).to_the_end().await
+    run::Run::new(job, checkpoint, context).finish().await
 }

@@ -17,7 +17,7 @@ use super::lists::{self, Spool};
 use super::pace::{Bandwidth, ObjectRate, seconds_between};
 use super::s3::{self, Endpoint};
 use super::selection::{Finished, Item, Producer, Selector, selectors};
-use super::transfer::{stopped, unless_stopped};
+use super::transfer::{rest, stopped, unless_stopped};
 use super::{Context, Control, Outcome, Progress};
 
 /// How often progress is told while nothing is finished.
@@ -59,7 +59,10 @@ struct Speed {
 
 impl Speed {
     fn sample(&mut self, now: Timestamp, moved: u64) -> u64 {
-        self.samples.push_back((now, moved));
+        // A sample per object would be thousands when objects are small.
+        if self.samples.back().is_none_or(|(last, _)| seconds_between(*last, now) > SPEED_OVER / 50.0) {
+            self.samples.push_back((now, moved));
+        }
         while self.samples.len() > 2
             && self.samples.get(1).is_some_and(|(at, _)| seconds_between(*at, now) >= SPEED_OVER)
         {
@@ -88,7 +91,7 @@ impl Run {
         }
     }
 
-    pub(super) async fn to_the_end(mut self) -> (Checkpoint, Outcome) {
+    pub(super) async fn finish(mut self) -> (Checkpoint, Outcome) {
         let outcome = self.carry_on().await.unwrap_or_else(|end| end);
         self.note_finished_beyond();
         self.tell();
@@ -159,9 +162,7 @@ impl Run {
             match unless_stopped(&self.context.control, attempt()).await {
                 Err(trouble) if trouble.is_worth_another_attempt() && pause < Duration::from_secs(8) => {
                     let wait = self.context.clock.wait(pause);
-                    unless_stopped(&self.context.control, async { Ok(wait.await) })
-                        .await
-                        .map_err(|trouble| trouble.outcome())?;
+                    rest(&self.context.control, wait).await.map_err(|trouble| trouble.outcome())?;
                     pause *= 2;
                 }
                 result => return result.map_err(|trouble| trouble.outcome()),
@@ -384,9 +385,7 @@ impl Run {
                 Ok(None) => return Ok(None),
                 Err(trouble) if trouble.is_worth_another_attempt() && pause < Duration::from_secs(8) => {
                     let wait = self.context.clock.wait(pause);
-                    unless_stopped(&self.context.control, async { Ok(wait.await) })
-                        .await
-                        .map_err(|trouble| trouble.outcome())?;
+                    rest(&self.context.control, wait).await.map_err(|trouble| trouble.outcome())?;
                     pause *= 2;
                 }
                 Err(trouble) if trouble.kind == Kind::Denied => {

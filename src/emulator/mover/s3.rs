@@ -18,7 +18,7 @@ use super::job::Location;
 use super::policy::Facts;
 
 /// How long a request may take to get its answer (bodies are watched chunk by chunk).
-pub(super) const ANSWER: Duration = Duration::from_secs(60);
+pub(super) const ANSWER: Duration = Duration::from_mins(1);
 
 /// How long a signed URL is good for; only the start of a request has to fall into it.
 const SIGNED_FOR: u64 = 3600;

@@ -66,7 +66,7 @@ pub(super) fn selectors(job: &Job) -> Vec<Selector> {
 
 /// Yields the items of a task in order.
 pub(super) enum Producer {
-    Bucket(BucketProducer),
+    Bucket(Box<BucketProducer>),
     Lines(SpoolLines),
 }
 
@@ -80,7 +80,7 @@ impl Producer {
                 _ => (place.index as usize + 1, None),
             },
         };
-        Self::Bucket(BucketProducer {
+        Self::Bucket(Box::new(BucketProducer {
             source,
             selectors,
             current,
@@ -88,7 +88,7 @@ impl Producer {
             token: None,
             page: VecDeque::new(),
             listed: false,
-        })
+        }))
     }
 
     /// The lines of a list after `after`.

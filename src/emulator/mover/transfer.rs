@@ -34,6 +34,18 @@ pub(super) async fn unless_stopped<T>(
     }
 }
 
+/// Waits for time to pass, unless the task is to stop first.
+pub(super) async fn rest(
+    control: &watch::Receiver<Control>,
+    time: impl Future<Output = ()>,
+) -> Result<(), Trouble> {
+    unless_stopped(control, async {
+        time.await;
+        Ok(())
+    })
+    .await
+}
+
 /// Bytes that one attempt has moved; taken back when the attempt is dropped before it is settled.
 pub(super) struct Tally {
     under_way: Arc<AtomicU64>,

@@ -64,9 +64,12 @@ pub(super) struct Bucket {
 enum Change {
     Bucket { name: String, created: Timestamp, region: Option<String> },
     DropBucket { name: String },
-    Put { bucket: String, key: String, record: Record },
+    Put { bucket: String, key: String, record: Box<Record> },
     Delete { bucket: String, key: String },
 }
+
+/// A bucket as the log tells it: creation, region, objects.
+type Remembered = (Timestamp, Option<String>, HashMap<String, Record>);
 
 /// All buckets, and the log that changes go to.
 #[derive(Debug)]
@@ -84,8 +87,7 @@ impl Index {
     /// Rebuilds the index from the log in `dir`, writes the log anew without what is superseded, and opens the blobs.
     pub(super) fn open(dir: &Path) -> std::io::Result<(Self, Blobs)> {
         let path = dir.join("log.jsonl");
-        let mut records: BTreeMap<String, (Timestamp, Option<String>, HashMap<String, Record>)> =
-            BTreeMap::new();
+        let mut records: BTreeMap<String, Remembered> = BTreeMap::new();
         if let Ok(file) = File::open(&path) {
             for line in BufReader::new(file).split(b'\n') {
                 // A process that was killed can leave half a line at the end, of a change nobody was told of.
@@ -99,7 +101,7 @@ impl Index {
                     }
                     Change::Put { bucket, key, record } => {
                         if let Some((_, _, objects)) = records.get_mut(&bucket) {
-                            objects.insert(key, record);
+                            objects.insert(key, *record);
                         }
                     }
                     Change::Delete { bucket, key } => {
@@ -147,8 +149,11 @@ impl Index {
                 },
             )?;
             for (key, object) in &bucket.objects {
-                let put =
-                    Change::Put { bucket: name.clone(), key: key.clone(), record: object.record.clone() };
+                let put = Change::Put {
+                    bucket: name.clone(),
+                    key: key.clone(),
+                    record: Box::new(object.record.clone()),
+                };
                 write_line(&mut writer, &put)?;
             }
         }
@@ -195,7 +200,7 @@ impl Index {
         self.append(|| Change::Put {
             bucket: bucket.to_owned(),
             key: key.to_owned(),
-            record: record.clone(),
+            record: Box::new(record.clone()),
         })?;
         let object = Arc::new(Object { record, blobs });
         if let Some(found) = self.buckets.get_mut(bucket) {
@@ -225,7 +230,7 @@ impl Index {
         self.append(|| Change::Put {
             bucket: bucket.to_owned(),
             key: key.to_owned(),
-            record: record.clone(),
+            record: Box::new(record.clone()),
         })?;
         if let Some(found) = self.buckets.get_mut(bucket) {
             found.objects.insert(key.to_owned(), Arc::new(Object { record, blobs }));

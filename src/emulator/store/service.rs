@@ -127,11 +127,11 @@ impl Backend {
         match index.put(bucket, key, record, blobs.clone()) {
             Ok(Some(object)) => Ok(object),
             Ok(None) => {
-                blobs.iter().for_each(|blob| blob.retire());
+                retire_all(&blobs);
                 Err(s3_error!(NoSuchBucket, "The specified bucket does not exist"))
             }
             Err(error) => {
-                blobs.iter().for_each(|blob| blob.retire());
+                retire_all(&blobs);
                 Err(s3_error!(error, InternalError, "The store cannot write its log"))
             }
         }
@@ -144,6 +144,12 @@ impl Backend {
             .get(bucket)
             .ok_or_else(|| s3_error!(NoSuchBucket, "The specified bucket does not exist"))?;
         Ok(listing::page(&bucket.objects, query))
+    }
+}
+
+fn retire_all(blobs: &[Arc<Blob>]) {
+    for blob in blobs {
+        blob.retire();
     }
 }
 
