@@ -31,7 +31,13 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("oms-operator: {}", chain(failure.as_ref()));
+            let error = chain(failure.as_ref());
+            // Once lines are logged, a collector expects every line in their format.
+            if tracing::enabled!(tracing::Level::ERROR) {
+                tracing::error!(error, "ended with an error");
+            } else {
+                eprintln!("oms-operator: {error}");
+            }
             ExitCode::FAILURE
         }
     }

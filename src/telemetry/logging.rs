@@ -1,7 +1,8 @@
 //! Log lines: one JSON object per line for collectors, or text for people.
 //!
 //! Messages are lowercase, without period and without interpolation; what varies goes into fields
-//! (`kind namespace name generation step class request_id`). Lines go to standard error, so that standard
+//! (`kind namespace name generation step class request_id`). A span must not have a field `name`: in JSON it would
+//! stand beside the span's own name. Lines go to standard error, so that standard
 //! output stays free for what a command prints.
 
 use std::io::{self, IsTerminal as _};
