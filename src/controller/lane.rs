@@ -17,7 +17,7 @@ use kube::runtime::utils::Predicate;
 use kube::runtime::{WatchStreamExt, applier, predicates, watcher};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{MigrationTask, Phase};
@@ -39,6 +39,7 @@ type Wakes<K> = mpsc::UnboundedReceiver<ObjectRef<K>>;
 struct Lane<K: Resource<DynamicType = ()> + 'static> {
     namespace: Option<String>,
     store: StoreOf<K>,
+    filled: watch::Receiver<bool>,
     triggers: BoxStream<'static, Result<ReconcileRequest<DeserializeGuard<K>>, watcher::Error>>,
 }
 
@@ -80,6 +81,11 @@ where
         self.lanes.iter().map(|lane| lane.store.clone()).collect()
     }
 
+    /// Whether the caches are filled, one signal each.
+    pub(super) fn filled(&self) -> Vec<watch::Receiver<bool>> {
+        self.lanes.iter().map(|lane| lane.filled.clone()).collect()
+    }
+
     /// Runs passes until `stop` is cancelled; then waits for those under way.
     pub(super) async fn run(self, pass: Pass<K>, concurrency: usize, stop: CancellationToken) {
         let mut senders = HashMap::new();
@@ -115,14 +121,20 @@ where
 {
     fn open(api: Api<DeserializeGuard<K>>, namespace: Option<String>) -> Self {
         let (store, writer) = reflector::store();
+        let (fill, filled) = watch::channel(false);
         let changed = predicates::generation.combine(predicates::finalizers).combine(predicates::annotations);
         let stream = watcher(api, watcher::Config::default())
             .default_backoff()
             .modify(|object: &mut DeserializeGuard<K>| object.managed_fields_mut().clear())
             .reflect(writer)
+            .inspect_ok(move |event| {
+                if matches!(event, watcher::Event::InitDone) {
+                    fill.send_replace(true);
+                }
+            })
             .applied_objects()
             .predicate_filter(changed, Default::default());
-        Self { namespace, store, triggers: trigger_self(stream, ()).boxed() }
+        Self { namespace, store, filled, triggers: trigger_self(stream, ()).boxed() }
     }
 
     async fn run(self, pass: Pass<K>, wakes: Wakes<K>, concurrency: usize, stop: CancellationToken) {

@@ -19,6 +19,7 @@ use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt};
 use thiserror::Error;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::lane::{Lanes, Pass};
@@ -150,6 +151,9 @@ async fn lead(
     ));
     let pulse = Pulse::new(health.component("passes", HEALTHY));
     let task_stores = tasks.stores();
+    let mut filled = tasks.filled();
+    filled.extend(connections.filled());
+    filled.extend(cluster_connections.iter().flat_map(Lanes::filled));
     let work = [
         tokio::spawn(tasks.run(pass_of_task(&engine, &pulse), usize::from(config.concurrency), stop.clone())),
         tokio::spawn(connections.run(pass_of_connection(&engine, &pulse), 4, stop.clone())),
@@ -170,12 +174,12 @@ async fn lead(
             Arc::clone(&engine),
             task_stores.clone(),
             stores.clone(),
-            health.component("housekeeping", HEALTHY),
-            stop.clone(),
+            filled.clone(),
+            (health.component("housekeeping", HEALTHY), stop.clone()),
         )),
     ];
     tokio::select! {
-        () = synced(&task_stores, &stores) => {}
+        () = synced(filled) => {}
         () = stop.cancelled() => {}
     }
     health.set_ready();
@@ -212,15 +216,10 @@ async fn cluster_id(client: &kube::Client) -> Result<String, Error> {
     Ok(system.uid().unwrap_or_default())
 }
 
-async fn synced(tasks: &[lane::StoreOf<MigrationTask>], stores: &Stores) {
-    for store in tasks {
-        let _ = store.wait_until_ready().await;
-    }
-    for store in &stores.connections {
-        let _ = store.wait_until_ready().await;
-    }
-    if let Some(store) = &stores.cluster_connections {
-        let _ = store.wait_until_ready().await;
+/// Waits until every cache is filled.
+async fn synced(filled: Vec<watch::Receiver<bool>>) {
+    for mut filled in filled {
+        let _ = filled.wait_for(|filled| *filled).await;
     }
 }
 
@@ -309,10 +308,14 @@ async fn keep_house(
     engine: Arc<Engine>,
     tasks: Vec<lane::StoreOf<MigrationTask>>,
     connections: Stores,
-    beat: crate::telemetry::Beat,
-    stop: CancellationToken,
+    filled: Vec<watch::Receiver<bool>>,
+    (beat, stop): (crate::telemetry::Beat, CancellationToken),
 ) {
-    synced(&tasks, &connections).await;
+    // With half-filled caches it would forget what exists.
+    tokio::select! {
+        () = synced(filled) => {}
+        () = stop.cancelled() => return,
+    }
     loop {
         tokio::select! {
             () = tokio::time::sleep(HOUSEKEEPING) => {}

@@ -178,10 +178,6 @@ impl Engine {
             Ok(endpoint) => endpoint,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let iam = match self.allowed(spec.iam_endpoint.as_deref(), "iamEndpoint", "iam", &spec.region) {
-            Ok(iam) => iam,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
         let home = self.home(connection);
         let secret_name = &spec.credentials.secret_ref.name;
         let Some(secret) = secrets::get(&self.client, &home, secret_name).await? else {
@@ -202,6 +198,11 @@ impl Engine {
         let project_id = match &spec.project_id {
             Some(id) => id.clone(),
             None => {
+                let iam = match self.allowed(spec.iam_endpoint.as_deref(), "iamEndpoint", "iam", &spec.region)
+                {
+                    Ok(iam) => iam,
+                    Err(refusal) => return Ok(Err(refusal)),
+                };
                 let settings = oms::Settings { endpoint: iam, ..settings.clone() };
                 match oms::find_project_id(settings, keys.credentials.clone(), &spec.region).await {
                     Ok(id) => id,
