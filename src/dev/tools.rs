@@ -140,7 +140,7 @@ impl Tools {
         let cache = Cache::open()?;
         let mut found: Vec<(Tool, PathBuf)> = Vec::new();
         for &tool in wanted {
-            if let Some(path) = find_on_machine(tool) {
+            if let Some(path) = find_on_machine(oms_dev, tool) {
                 found.push((tool, path));
             }
         }
@@ -172,7 +172,7 @@ impl Tools {
     }
 }
 
-fn find_on_machine(tool: Tool) -> Option<PathBuf> {
+fn find_on_machine(oms_dev: &Path, tool: Tool) -> Option<PathBuf> {
     let assets = std::env::var_os("KUBEBUILDER_ASSETS").filter(|value| !value.is_empty());
     let search = std::env::var_os("PATH").unwrap_or_default();
     assets
@@ -182,9 +182,15 @@ fn find_on_machine(tool: Tool) -> Option<PathBuf> {
         .map(|folder| folder.join(tool.name()))
         .filter(|path| is_executable(path))
         .find(|path| {
-            let output = Command::new(path).args(tool.version_arguments()).stdin(Stdio::null()).output();
+            let mut command = Command::new(path);
+            command.args(tool.version_arguments());
+            let streams = [Stdio::null(), Stdio::piped(), Stdio::null()];
+            let output =
+                process::spawn_bound(oms_dev, &command, streams).map(std::process::Child::wait_with_output);
             output.is_ok_and(|output| {
-                output.status.success() && tool.accepts(&String::from_utf8_lossy(&output.stdout))
+                output.is_ok_and(|output| {
+                    output.status.success() && tool.accepts(&String::from_utf8_lossy(&output.stdout))
+                })
             })
         })
 }
