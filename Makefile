@@ -49,8 +49,8 @@ crds: rust ## Write the custom resource definitions to crds/
 	cargo run --quiet --bin oms-operator -- crds --output-dir crds
 
 .PHONY: docs
-docs: rust ## Write the reference in docs/reference/ from the types
-	UPDATE_DOCS=1 cargo test --quiet --test reference
+docs: rust ## Write docs/reference/ from the types, and the index of examples/
+	UPDATE_DOCS=1 cargo test --quiet --all-features --test reference
 
 .PHONY: tools
 tools: rust control-plane ## Find or build kube-apiserver, etcd, kubectl, helm (once per machine)

@@ -1,4 +1,5 @@
-//! `docs/reference/` is written from the types: fields, values, limits and what can change when.
+//! `docs/reference/` is written from the types (fields, values, limits, what can change when), and the index of
+//! `examples/` from the examples.
 //!
 //! `UPDATE_DOCS=1 cargo test --test reference` writes it anew (`make docs`).
 
@@ -11,7 +12,7 @@ use oms_operator::api::{
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::Value;
 
-const NOTE: &str = "<!-- Written from the types by tests/reference.rs; `make docs` writes it anew. -->";
+const NOTE: &str = "<!-- Written by tests/reference.rs; `make docs` writes it anew. -->";
 
 /// Last sentence of a field's documentation: what a change of it does.
 const CLASSES: [(&str, &str, &str); 4] = [
@@ -266,22 +267,47 @@ fn conditions() -> String {
     page
 }
 
+/// The index of the examples, from the comment that each starts with.
+fn index_of_examples() -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let mut names: Vec<_> = fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.retain(|name| Path::new(name).extension().is_some_and(|extension| extension == "yaml"));
+    names.sort();
+    let mut page = format!(
+        "# Examples\n\n{NOTE}\n\nOne manifest per situation. Put your own names and keys in, then \
+         `kubectl apply -f` it; begin with [connection.yaml](connection.yaml) and \
+         [whole-bucket.yaml](whole-bucket.yaml).\n\n"
+    );
+    row(&mut page, &["example", "what it shows"]);
+    row(&mut page, &["---"; 2]);
+    for name in names {
+        let text = fs::read_to_string(folder.join(&name)).unwrap();
+        let comment: Vec<_> = text.lines().map_while(|line| line.strip_prefix('#')).map(str::trim).collect();
+        let comment = comment.join(" ");
+        let sentence = comment.split_once(". ").map_or(comment.as_str(), |(first, _)| first);
+        row(&mut page, &[&format!("[{name}]({name})"), sentence.trim_end_matches('.')]);
+    }
+    page
+}
+
 #[test]
 fn the_reference_is_what_the_types_say() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference");
     let pages = [
-        ("migrationtask.md", migration_task()),
-        ("connection.md", connection()),
-        ("conditions.md", conditions()),
+        ("docs/reference/migrationtask.md", migration_task()),
+        ("docs/reference/connection.md", connection()),
+        ("docs/reference/conditions.md", conditions()),
+        ("examples/README.md", index_of_examples()),
     ];
     for (name, page) in pages {
-        let path = folder.join(name);
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
         if std::env::var_os("UPDATE_DOCS").is_some() {
-            fs::create_dir_all(&folder).unwrap();
             fs::write(&path, &page).unwrap();
         }
         let committed = fs::read_to_string(&path).unwrap_or_default();
-        assert!(committed == page, "docs/reference/{name} is out of date; run `make docs`");
+        assert!(committed == page, "{name} is out of date; run `make docs`");
     }
 }
 
