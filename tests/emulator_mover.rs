@@ -311,6 +311,56 @@ async fn a_paused_task_goes_on_where_it_stopped_and_copies_each_object_once() {
 }
 
 #[tokio::test]
+async fn a_killed_run_goes_on_from_its_last_checkpoint() {
+    let bench = Bench::new().await;
+    let keys: Vec<String> = (0..300).map(|number| format!("{number}")).collect();
+    for key in &keys {
+        bench.source.put(key, key.as_bytes()).await;
+    }
+    let last = Arc::new(Mutex::new(Checkpoint::default()));
+    let kept = last.clone();
+    let checkpoints = Arc::new(move |checkpoint: &Checkpoint| *kept.lock().unwrap() = checkpoint.clone());
+    let mut progress = bench.progress.subscribe();
+    let killed = run(bench.job(), Checkpoint::default(), Context { checkpoints, ..bench.context() });
+    tokio::select! {
+        (_, outcome) = killed => panic!("{outcome:?} before half was copied"),
+        reached = progress.wait_for(|progress| progress.counters.successful_num >= 150) => drop(reached.unwrap()),
+    }
+    let checkpoint = last.lock().unwrap().clone();
+    assert!(checkpoint.counters.is_query_over);
+    let (checkpoint, outcome) = bench.run(&bench.job(), checkpoint).await;
+    assert_eq!(outcome, Outcome::Finished);
+    let (total, copied, failed, skipped) = counts(&checkpoint);
+    assert_eq!((total, failed, copied + skipped), (300, 0, 300));
+    assert_eq!(bench.arrived().await, bench.source.contents().await);
+    // What was copied and not yet noted is found to be there. Only what was in the middle of it can be written again.
+    let again = keys.iter().filter(|key| bench.writes(key) > 1).count();
+    assert!(again <= bench.workers, "{again} objects were written twice");
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_side_that_goes_away_fails_the_task_and_not_its_objects() {
+    let bench = Bench::new().await;
+    for number in 0..300 {
+        bench.source.put(&format!("{number}"), b"x").await;
+    }
+    let job = bench.job();
+    let mut progress = bench.progress.subscribe();
+    let running = run(job.clone(), Checkpoint::default(), bench.context());
+    let Bench { source_store, destination_store, .. } = bench;
+    let gone = async {
+        progress.wait_for(|progress| progress.counters.successful_num >= 20).await.unwrap();
+        source_store.shutdown().await;
+    };
+    let ((checkpoint, outcome), ()) = tokio::join!(running, gone);
+    assert_eq!(code(&outcome), "TRF.0157", "{outcome:?}");
+    assert_eq!(checkpoint.counters.failed_num, 0);
+    assert!(checkpoint.counters.successful_num >= 20);
+    destination_store.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_pause_in_the_middle_of_a_big_object_is_quick_and_leaves_nothing_half() {
     let bench = Bench::new().await;
     bench.source.put("big", &vec![7; 8 << 20]).await;
@@ -361,6 +411,16 @@ async fn bandwidth_windows_hold_in_their_hours_and_change_live() {
     let start = bench.clock.now();
     bench.finish(&job).await;
     assert!(seconds(start) < 1.0, "outside the window there is no limit");
+    // 23:59 is the latest end OMS takes, and means midnight.
+    let midnight: Timestamp = "2026-01-01T16:00:00Z".parse().unwrap();
+    *bench.clock.now.lock().unwrap() = midnight - Duration::from_secs(30);
+    let until_midnight =
+        Window { start: time(22, 0, 0, 0), end: time(23, 59, 0, 0), max_bytes_per_second: 1 << 20 };
+    bench.bandwidth.send_replace(vec![until_midnight]);
+    let start = bench.clock.now();
+    bench.finish(&job).await;
+    assert!((19.0..21.0).contains(&seconds(start)), "{}", seconds(start));
+    *bench.clock.now.lock().unwrap() = "2026-01-01T00:10:00Z".parse().unwrap();
     // The limit is lifted when half is through.
     bench.bandwidth.send_replace(limited(8, 9));
     let start = bench.clock.now();

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::items_after_statements)]
 mod emulator_s3;
 
+use std::fmt::Write;
+
 use emulator_s3::{Client, odd_keys, store};
 use rusty_s3::Method;
 use rusty_s3::actions::{CreateMultipartUpload, ListObjectsV2, ListParts};
@@ -120,7 +122,7 @@ async fn parts_become_one_object_when_they_are_complete_and_nothing_when_aborted
     assert_eq!(ListParts::parse_response(&listed.text()).unwrap().parts.len(), 3);
     let mut parts = String::new();
     for (number, etag) in (1..).zip(&etags) {
-        parts += &format!("<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>");
+        write!(parts, "<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>").unwrap();
     }
     let body = format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>").into_bytes();
     client.send(Method::Post, Some("big file"), &[("uploadId", &upload)], &[], Some(body)).await.ok();

@@ -255,7 +255,11 @@ impl Shared {
                         })
                         .await;
                     match part {
-                        Err(trouble) if trouble.is_worth_another_attempt() && made < ATTEMPTS => {
+                        Err(trouble)
+                            if trouble.is_worth_another_attempt()
+                                && trouble.kind != Kind::Changed
+                                && made < ATTEMPTS =>
+                        {
                             tally.back_to(mark);
                             let pause = Duration::from_secs(1 << (made - 1));
                             rest(&self.control, self.clock.wait(pause)).await?;

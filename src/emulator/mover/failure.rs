@@ -26,6 +26,8 @@ pub(super) enum Kind {
     Stopped,
     /// The key cannot be written as a path of a URL.
     Unaddressable,
+    /// The object was replaced while it was read: start over with the new one.
+    Changed,
     /// The bytes that arrived are not those that left.
     Corrupted,
     Other,
@@ -49,7 +51,7 @@ impl Trouble {
     }
 
     pub(super) fn is_worth_another_attempt(&self) -> bool {
-        matches!(self.kind, Kind::Unavailable | Kind::Throttled | Kind::Corrupted)
+        matches!(self.kind, Kind::Unavailable | Kind::Throttled | Kind::Changed | Kind::Corrupted)
     }
 
     /// Whether no other object can fare better.
@@ -77,7 +79,7 @@ impl Trouble {
             (Side::Destination, Kind::Unavailable | Kind::Throttled | Kind::Stopped) => "TRF.0061",
             (Side::Destination, Kind::Archived) => "TRF.0065",
             (_, Kind::Unaddressable) => "TRF.0031",
-            (_, Kind::Corrupted | Kind::Other) => "TRF.0002",
+            (_, Kind::Changed | Kind::Corrupted | Kind::Other) => "TRF.0002",
         }
     }
 

@@ -270,7 +270,10 @@ pub(super) async fn flush(
     }
     if checkpoint.failed.len() >= enough && !checkpoint.failed.is_empty() {
         let text: String = checkpoint.failed.iter().map(failed_line).collect();
-        let key = free_key(job, Folder::Failed, now, time_zone, &checkpoint.failed_lists);
+        // A retry must not write over the list that it reads.
+        let taken =
+            [checkpoint.failed_lists.clone(), checkpoint.retry_lists.clone().unwrap_or_default()].concat();
+        let key = free_key(job, Folder::Failed, now, time_zone, &taken);
         match put_list(destination, &key, text).await {
             Ok(()) => checkpoint.failed_lists.push(key),
             // Stays, even if the next piece can be written: the list as a whole is incomplete.

@@ -52,7 +52,7 @@ pub enum Control {
 pub struct Window {
     /// First moment of the window.
     pub start: Time,
-    /// First moment after the window.
+    /// Last minute of the window: 23:59 reaches to midnight. Where another window starts, that one counts.
     pub end: Time,
     /// Limit in bytes per (emulated) second.
     pub max_bytes_per_second: u64,

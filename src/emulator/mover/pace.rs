@@ -39,10 +39,14 @@ impl Bandwidth {
 
     fn limit(&self, now: Timestamp) -> Option<f64> {
         let time = now.to_zoned(self.time_zone.clone()).time();
-        self.windows
-            .borrow()
+        let windows = self.windows.borrow();
+        let in_it = |window: &&Window| window.start <= time && time < window.end;
+        let in_last_minute =
+            |window: &&Window| (window.end.hour(), window.end.minute()) == (time.hour(), time.minute());
+        windows
             .iter()
-            .find(|window| window.start <= time && time < window.end)
+            .find(in_it)
+            .or_else(|| windows.iter().find(in_last_minute))
             .map(|window| window.max_bytes_per_second.max(1) as f64)
     }
 

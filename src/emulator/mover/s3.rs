@@ -241,6 +241,7 @@ impl Endpoint {
             ("NoSuchBucket", _) => Kind::NoBucket,
             ("NoSuchKey", _) => Kind::NoObject,
             ("InvalidObjectState", _) => Kind::Archived,
+            ("PreconditionFailed", _) | (_, StatusCode::PRECONDITION_FAILED) => Kind::Changed,
             ("SlowDown" | "ServiceUnavailable" | "TooManyRequests", _)
             | (_, StatusCode::TOO_MANY_REQUESTS) => Kind::Throttled,
             (_, StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED) => Kind::Denied,

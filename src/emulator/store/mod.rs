@@ -2,10 +2,12 @@
 //!
 //! It holds every key that S3 allows (keys are never paths here), in memory with the bytes in files, and keeps what it
 //! holds over a restart when it is given a folder.
+mod answer;
 mod blob;
 mod index;
 mod listing;
 mod service;
+mod uploads;
 
 use std::collections::HashMap;
 use std::fs::File;

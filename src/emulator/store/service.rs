@@ -1,54 +1,31 @@
 //! The S3 operations (S3 API reference); the protocol, the signatures and the XML are the business of `s3s`.
-use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::{Duration, SystemTime};
+use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use crc_fast::{CrcAlgorithm, checksum_combine};
 use data_encoding::HEXLOWER;
 use jiff::Timestamp;
-use md5::{Digest, Md5};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::dto;
 use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 
+use super::answer::{
+    Conditions, check_digests, checksum_asked, content_encoding, crc64_text, etag, from_dto, in_xml,
+    is_archived, listed, page_size, parse_token, require_readable, restore_header, storage_class,
+    storage_class_header, to_dto, token,
+};
 use super::blob::{self, Blob, Blobs, WriteError, Written};
 use super::index::{Headers, Index, Object, Record};
 use super::listing::{self, After, MAX_KEYS, Page, Query};
-
-/// What `encoding-type=url` leaves alone.
-const KEY_IN_XML: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
-
-/// S3's limit on the number of parts.
-const MAX_PARTS: i32 = 10_000;
+use super::uploads::Upload;
 
 /// The store behind the protocol; clones share it.
 #[derive(Debug, Clone)]
 pub(super) struct Backend {
-    index: Arc<RwLock<Index>>,
-    blobs: Arc<Blobs>,
-    uploads: Arc<Mutex<HashMap<String, Upload>>>,
-    next_upload: Arc<AtomicU64>,
-}
-
-/// A multipart upload under way; it does not survive a restart of the store.
-#[derive(Debug)]
-struct Upload {
-    bucket: String,
-    key: String,
-    initiated: Timestamp,
-    storage_class: String,
-    headers: Headers,
-    parts: BTreeMap<i32, Part>,
-}
-
-#[derive(Debug)]
-struct Part {
-    written: Written,
-    at: Timestamp,
+    pub(super) index: Arc<RwLock<Index>>,
+    pub(super) blobs: Arc<Blobs>,
+    pub(super) uploads: Arc<Mutex<HashMap<String, Upload>>>,
+    pub(super) next_upload: Arc<AtomicU64>,
 }
 
 impl Backend {
@@ -70,11 +47,7 @@ impl Backend {
         self.index.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn uploads(&self) -> MutexGuard<'_, HashMap<String, Upload>> {
-        self.uploads.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn require_bucket(&self, bucket: &str) -> S3Result<()> {
+    pub(super) fn require_bucket(&self, bucket: &str) -> S3Result<()> {
         if self.read_index().buckets.contains_key(bucket) {
             Ok(())
         } else {
@@ -82,7 +55,7 @@ impl Backend {
         }
     }
 
-    fn object(&self, bucket: &str, key: &str) -> S3Result<Arc<Object>> {
+    pub(super) fn object(&self, bucket: &str, key: &str) -> S3Result<Arc<Object>> {
         let index = self.read_index();
         let bucket = index
             .buckets
@@ -95,7 +68,11 @@ impl Backend {
             .ok_or_else(|| s3_error!(NoSuchKey, "The specified key does not exist"))
     }
 
-    async fn receive(&self, body: Option<dto::StreamingBlob>, length: Option<i64>) -> S3Result<Written> {
+    pub(super) async fn receive(
+        &self,
+        body: Option<dto::StreamingBlob>,
+        length: Option<i64>,
+    ) -> S3Result<Written> {
         let written = match body {
             Some(body) => self.blobs.write(body).await,
             None => self.blobs.write(futures::stream::empty::<std::io::Result<bytes::Bytes>>()).await,
@@ -113,7 +90,7 @@ impl Backend {
         Ok(written)
     }
 
-    fn place(
+    pub(super) fn place(
         &self,
         bucket: &str,
         key: &str,
@@ -151,184 +128,6 @@ fn retire_all(blobs: &[Arc<Blob>]) {
     for blob in blobs {
         blob.retire();
     }
-}
-
-/// Headers that make a request conditional.
-#[derive(Debug, Default)]
-struct Conditions {
-    if_match: Option<dto::ETagCondition>,
-    if_none_match: Option<dto::ETagCondition>,
-}
-
-fn fits(condition: &dto::ETagCondition, etag: &str) -> bool {
-    match condition {
-        dto::ETagCondition::Any => true,
-        dto::ETagCondition::ETag(wanted) => wanted.value() == etag,
-    }
-}
-
-impl Conditions {
-    fn check_write(&self, etag: Option<&str>) -> S3Result<()> {
-        let missed =
-            self.if_match.as_ref().is_some_and(|wanted| !etag.is_some_and(|etag| fits(wanted, etag)));
-        let hit =
-            self.if_none_match.as_ref().is_some_and(|unwanted| etag.is_some_and(|etag| fits(unwanted, etag)));
-        if missed || hit {
-            return Err(s3_error!(PreconditionFailed, "A precondition of the request does not hold"));
-        }
-        Ok(())
-    }
-
-    fn check_read(
-        &self,
-        record: &Record,
-        modified_since: Option<dto::Timestamp>,
-        unmodified_since: Option<dto::Timestamp>,
-    ) -> S3Result<()> {
-        // HTTP dates have no fractions, so what is compared must not have any either.
-        let modified = to_dto(Timestamp::from_second(record.last_modified.as_second()).unwrap_or_default());
-        let failed = match &self.if_match {
-            Some(wanted) => !fits(wanted, &record.etag),
-            None => unmodified_since.is_some_and(|since| modified > since),
-        };
-        if failed {
-            return Err(s3_error!(PreconditionFailed, "A precondition of the request does not hold"));
-        }
-        let unchanged = match &self.if_none_match {
-            Some(unwanted) => fits(unwanted, &record.etag),
-            None => modified_since.is_some_and(|since| modified <= since),
-        };
-        if unchanged { Err(s3_error!(NotModified)) } else { Ok(()) }
-    }
-}
-
-fn to_dto(time: Timestamp) -> dto::Timestamp {
-    dto::Timestamp::from(SystemTime::from(time))
-}
-
-fn from_dto(time: dto::Timestamp) -> Option<Timestamp> {
-    let mut text = Vec::new();
-    time.format(dto::TimestampFormat::DateTime, &mut text).ok()?;
-    std::str::from_utf8(&text).ok()?.parse().ok()
-}
-
-fn etag(record: &Record) -> dto::ETag {
-    dto::ETag::Strong(record.etag.clone())
-}
-
-fn crc64_text(crc: u64) -> String {
-    STANDARD.encode(crc.to_be_bytes())
-}
-
-fn checksum_asked(mode: Option<&dto::ChecksumMode>) -> bool {
-    mode.is_some_and(|mode| mode.as_str().eq_ignore_ascii_case(dto::ChecksumMode::ENABLED))
-}
-
-fn storage_class(asked: Option<dto::StorageClass>) -> String {
-    asked.map_or_else(|| dto::StorageClass::STANDARD.to_owned(), |class| class.as_str().to_owned())
-}
-
-/// S3 leaves the header out for the standard class.
-fn storage_class_header(record: &Record) -> Option<dto::StorageClass> {
-    (record.storage_class != dto::StorageClass::STANDARD)
-        .then(|| dto::StorageClass::from(record.storage_class.clone()))
-}
-
-fn is_archived(record: &Record) -> bool {
-    [dto::StorageClass::GLACIER, dto::StorageClass::DEEP_ARCHIVE].contains(&record.storage_class.as_str())
-}
-
-fn restore_header(record: &Record) -> Option<String> {
-    let until = record.restored_until.filter(|_| is_archived(record))?;
-    let date = until.strftime("%a, %d %b %Y %H:%M:%S GMT");
-    Some(format!("ongoing-request=\"false\", expiry-date=\"{date}\""))
-}
-
-fn require_readable(record: &Record) -> S3Result<()> {
-    if is_archived(record) && record.restored_until.is_none_or(|until| until < Timestamp::now()) {
-        return Err(s3_error!(
-            InvalidObjectState,
-            "The operation is not valid for the object's storage class; restore it first"
-        ));
-    }
-    Ok(())
-}
-
-/// The transfer coding of uploads is no property of the object.
-fn content_encoding(asked: Option<String>) -> Option<String> {
-    let kept: Vec<&str> = asked
-        .as_deref()?
-        .split(',')
-        .map(str::trim)
-        .filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("aws-chunked"))
-        .collect();
-    (!kept.is_empty()).then(|| kept.join(","))
-}
-
-fn in_xml(text: &str, encoding: Option<&dto::EncodingType>) -> String {
-    if encoding.is_some_and(|encoding| encoding.as_str() == dto::EncodingType::URL) {
-        utf8_percent_encode(text, KEY_IN_XML).to_string()
-    } else {
-        text.to_owned()
-    }
-}
-
-fn listed(page: &Page, encoding: Option<&dto::EncodingType>) -> (Vec<dto::Object>, Vec<dto::CommonPrefix>) {
-    let objects = page
-        .objects
-        .iter()
-        .map(|(key, object)| dto::Object {
-            key: Some(in_xml(key, encoding)),
-            size: Some(object.record.size as i64),
-            e_tag: Some(etag(&object.record)),
-            last_modified: Some(to_dto(object.record.last_modified)),
-            storage_class: Some(dto::ObjectStorageClass::from(object.record.storage_class.clone())),
-            ..Default::default()
-        })
-        .collect();
-    let prefixes = page
-        .prefixes
-        .iter()
-        .map(|prefix| dto::CommonPrefix { prefix: Some(in_xml(prefix, encoding)) })
-        .collect();
-    (objects, prefixes)
-}
-
-fn token(after: &After) -> String {
-    let (kind, text) = match after {
-        After::Key(key) => ('k', key),
-        After::Prefix(prefix) => ('p', prefix),
-    };
-    URL_SAFE_NO_PAD.encode(format!("{kind}{text}"))
-}
-
-fn parse_token(token: &str) -> S3Result<After> {
-    let invalid = || s3_error!(InvalidArgument, "The continuation token provided is incorrect");
-    let text = URL_SAFE_NO_PAD.decode(token).map_err(|_| invalid())?;
-    let text = String::from_utf8(text).map_err(|_| invalid())?;
-    match text.split_at_checked(1) {
-        Some(("k", key)) => Ok(After::Key(key.to_owned())),
-        Some(("p", prefix)) => Ok(After::Prefix(prefix.to_owned())),
-        _ => Err(invalid()),
-    }
-}
-
-fn page_size(asked: Option<i32>) -> S3Result<usize> {
-    match asked {
-        None => Ok(MAX_KEYS),
-        Some(asked) => usize::try_from(asked)
-            .map(|asked| asked.min(MAX_KEYS))
-            .map_err(|_| s3_error!(InvalidArgument, "Argument max-keys must not be negative")),
-    }
-}
-
-fn check_digests(written: &Written, md5: Option<&str>, crc64: Option<&str>) -> S3Result<()> {
-    let md5_differs = md5.is_some_and(|expected| expected != STANDARD.encode(written.md5));
-    let crc_differs = crc64.is_some_and(|expected| expected != crc64_text(written.crc64));
-    if md5_differs || crc_differs {
-        return Err(s3_error!(BadDigest, "The checksum you specified did not match what we received"));
-    }
-    Ok(())
 }
 
 #[async_trait::async_trait]
@@ -729,225 +528,41 @@ impl S3 for Backend {
         &self,
         req: S3Request<dto::CreateMultipartUploadInput>,
     ) -> S3Result<S3Response<dto::CreateMultipartUploadOutput>> {
-        let input = req.input;
-        self.require_bucket(&input.bucket)?;
-        let number = self.next_upload.fetch_add(1, Ordering::Relaxed);
-        // The time keeps the IDs of different runs of the store apart.
-        let upload_id = format!("{:x}-{number:x}", Timestamp::now().as_microsecond());
-        let upload = Upload {
-            bucket: input.bucket.clone(),
-            key: input.key.clone(),
-            initiated: Timestamp::now(),
-            storage_class: storage_class(input.storage_class),
-            headers: Headers {
-                content_type: input.content_type,
-                cache_control: input.cache_control,
-                content_disposition: input.content_disposition,
-                content_encoding: content_encoding(input.content_encoding),
-                content_language: input.content_language,
-                expires: input.expires.and_then(from_dto),
-                metadata: input.metadata.unwrap_or_default().into_iter().collect(),
-            },
-            parts: BTreeMap::new(),
-        };
-        self.uploads().insert(upload_id.clone(), upload);
-        Ok(S3Response::new(dto::CreateMultipartUploadOutput {
-            bucket: Some(input.bucket),
-            key: Some(input.key),
-            upload_id: Some(upload_id),
-            ..Default::default()
-        }))
+        self.start_upload(req.input)
     }
 
     async fn upload_part(
         &self,
         req: S3Request<dto::UploadPartInput>,
     ) -> S3Result<S3Response<dto::UploadPartOutput>> {
-        let input = req.input;
-        if !(1..=MAX_PARTS).contains(&input.part_number) {
-            return Err(s3_error!(InvalidArgument, "Part number must be between 1 and 10000"));
-        }
-        find_upload(&mut self.uploads(), &input.upload_id, &input.bucket, &input.key)?;
-        let written = self.receive(input.body, input.content_length).await?;
-        check_digests(&written, input.content_md5.as_deref(), input.checksum_crc64nvme.as_deref())?;
-        let output = dto::UploadPartOutput {
-            e_tag: Some(dto::ETag::Strong(HEXLOWER.encode(&written.md5))),
-            checksum_crc64nvme: Some(crc64_text(written.crc64)),
-            ..Default::default()
-        };
-        let part = Part { written, at: Timestamp::now() };
-        let mut uploads = self.uploads();
-        // It can have been aborted or completed while the part was on its way.
-        let upload = find_upload(&mut uploads, &input.upload_id, &input.bucket, &input.key)?;
-        upload.parts.insert(input.part_number, part);
-        Ok(S3Response::new(output))
+        self.receive_part(req.input).await
     }
 
     async fn list_parts(
         &self,
         req: S3Request<dto::ListPartsInput>,
     ) -> S3Result<S3Response<dto::ListPartsOutput>> {
-        let input = req.input;
-        let mut uploads = self.uploads();
-        let upload = find_upload(&mut uploads, &input.upload_id, &input.bucket, &input.key)?;
-        let limit = page_size(input.max_parts)?;
-        let marker = input.part_number_marker.unwrap_or(0);
-        let mut parts: Vec<dto::Part> = upload
-            .parts
-            .range(marker.saturating_add(1)..)
-            .take(limit + 1)
-            .map(|(number, part)| dto::Part {
-                part_number: Some(*number),
-                size: Some(part.written.size as i64),
-                e_tag: Some(dto::ETag::Strong(HEXLOWER.encode(&part.written.md5))),
-                last_modified: Some(to_dto(part.at)),
-                checksum_crc64nvme: Some(crc64_text(part.written.crc64)),
-                ..Default::default()
-            })
-            .collect();
-        let truncated = parts.len() > limit;
-        parts.truncate(limit);
-        Ok(S3Response::new(dto::ListPartsOutput {
-            bucket: Some(input.bucket),
-            key: Some(input.key),
-            upload_id: Some(input.upload_id),
-            part_number_marker: Some(marker),
-            next_part_number_marker: parts.last().and_then(|part| part.part_number),
-            max_parts: Some(limit as i32),
-            is_truncated: Some(truncated),
-            storage_class: Some(dto::StorageClass::from(upload.storage_class.clone())),
-            parts: Some(parts),
-            ..Default::default()
-        }))
+        self.list_received_parts(req.input)
     }
 
     async fn list_multipart_uploads(
         &self,
         req: S3Request<dto::ListMultipartUploadsInput>,
     ) -> S3Result<S3Response<dto::ListMultipartUploadsOutput>> {
-        let input = req.input;
-        self.require_bucket(&input.bucket)?;
-        let prefix = input.prefix.clone().unwrap_or_default();
-        let encoding = input.encoding_type.as_ref();
-        let mut uploads: Vec<dto::MultipartUpload> = self
-            .uploads()
-            .iter()
-            .filter(|(_, upload)| upload.bucket == input.bucket && upload.key.starts_with(&prefix))
-            .map(|(id, upload)| dto::MultipartUpload {
-                key: Some(in_xml(&upload.key, encoding)),
-                upload_id: Some(id.clone()),
-                initiated: Some(to_dto(upload.initiated)),
-                storage_class: Some(dto::StorageClass::from(upload.storage_class.clone())),
-                ..Default::default()
-            })
-            .collect();
-        uploads.sort_by(|a, b| (&a.key, &a.upload_id).cmp(&(&b.key, &b.upload_id)));
-        Ok(S3Response::new(dto::ListMultipartUploadsOutput {
-            bucket: Some(input.bucket),
-            prefix: input.prefix,
-            encoding_type: input.encoding_type,
-            is_truncated: Some(false),
-            uploads: Some(uploads),
-            ..Default::default()
-        }))
+        self.list_uploads(req.input)
     }
 
     async fn complete_multipart_upload(
         &self,
         req: S3Request<dto::CompleteMultipartUploadInput>,
     ) -> S3Result<S3Response<dto::CompleteMultipartUploadOutput>> {
-        let input = req.input;
-        let asked = input.multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
-        let conditions = Conditions { if_match: input.if_match, if_none_match: input.if_none_match };
-        let (record, blobs) = {
-            let mut uploads = self.uploads();
-            let upload = find_upload(&mut uploads, &input.upload_id, &input.bucket, &input.key)?;
-            check_parts(upload, &asked)?;
-            let existing = self.object(&input.bucket, &input.key).ok();
-            conditions.check_write(existing.as_ref().map(|object| object.record.etag.as_str()))?;
-            let Some(mut upload) = uploads.remove(&input.upload_id) else {
-                return Err(s3_error!(NoSuchUpload, "The specified multipart upload does not exist"));
-            };
-            let mut digests = Md5::new();
-            let (mut size, mut crc64, mut blobs) = (0, 0, Vec::new());
-            for number in asked.iter().filter_map(|part| part.part_number) {
-                let Some(part) = upload.parts.remove(&number) else { continue };
-                digests.update(part.written.md5);
-                crc64 =
-                    checksum_combine(CrcAlgorithm::Crc64Nvme, crc64, part.written.crc64, part.written.size);
-                size += part.written.size;
-                blobs.push(part.written.keep());
-            }
-            let record = Record {
-                size,
-                etag: format!("{}-{}", HEXLOWER.encode(&digests.finalize()), blobs.len()),
-                crc64,
-                last_modified: Timestamp::now(),
-                storage_class: upload.storage_class,
-                restored_until: None,
-                headers: upload.headers,
-                blobs: Vec::new(),
-                writes: 0,
-            };
-            (record, blobs)
-        };
-        let object = self.place(&input.bucket, &input.key, record, blobs, &conditions)?;
-        Ok(S3Response::new(dto::CompleteMultipartUploadOutput {
-            bucket: Some(input.bucket.clone()),
-            location: Some(format!("/{}/{}", input.bucket, utf8_percent_encode(&input.key, KEY_IN_XML))),
-            key: Some(input.key),
-            e_tag: Some(etag(&object.record)),
-            checksum_crc64nvme: Some(crc64_text(object.record.crc64)),
-            checksum_type: Some(dto::ChecksumType::from_static(dto::ChecksumType::FULL_OBJECT)),
-            ..Default::default()
-        }))
+        self.complete_upload(req.input)
     }
 
     async fn abort_multipart_upload(
         &self,
         req: S3Request<dto::AbortMultipartUploadInput>,
     ) -> S3Result<S3Response<dto::AbortMultipartUploadOutput>> {
-        let input = req.input;
-        let mut uploads = self.uploads();
-        find_upload(&mut uploads, &input.upload_id, &input.bucket, &input.key)?;
-        uploads.remove(&input.upload_id);
-        Ok(S3Response::new(dto::AbortMultipartUploadOutput::default()))
+        self.abort_upload(req.input)
     }
-}
-
-fn find_upload<'u>(
-    uploads: &'u mut HashMap<String, Upload>,
-    id: &str,
-    bucket: &str,
-    key: &str,
-) -> S3Result<&'u mut Upload> {
-    uploads
-        .get_mut(id)
-        .filter(|upload| upload.bucket == bucket && upload.key == key)
-        .ok_or_else(|| s3_error!(NoSuchUpload, "The specified multipart upload does not exist"))
-}
-
-/// All parts are there with the ETags named, and their numbers ascend. S3's lower limit of 5 MiB per part is left out:
-/// tests want many small parts.
-fn check_parts(upload: &Upload, asked: &[dto::CompletedPart]) -> S3Result<()> {
-    if asked.is_empty() {
-        return Err(s3_error!(MalformedXML, "A multipart upload needs at least one part"));
-    }
-    let mut last = 0;
-    for part in asked {
-        let number = part.part_number.unwrap_or(0);
-        if number <= last {
-            return Err(s3_error!(InvalidPartOrder, "The list of parts was not in ascending order"));
-        }
-        last = number;
-        let named = part.e_tag.as_ref().map(dto::ETag::value);
-        let fits = upload
-            .parts
-            .get(&number)
-            .is_some_and(|part| named == Some(HEXLOWER.encode(&part.written.md5).as_str()));
-        if !fits {
-            return Err(s3_error!(InvalidPart, "Part {number} could not be found, or its ETag differs"));
-        }
-    }
-    Ok(())
 }
