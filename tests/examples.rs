@@ -1,5 +1,6 @@
 //! Every example is one that the real API server takes, says what it shows, and together they show every field.
 #![cfg(feature = "dev")]
+#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 use std::{
     collections::BTreeSet,
