@@ -200,10 +200,10 @@ mod tests {
         let args = run(&[]);
         assert_eq!(args.namespaces, Vec::<String>::new());
         assert_eq!(args.poll_interval, Duration::from_secs(30));
-        assert_eq!(args.secret_check_interval, Duration::from_secs(60));
+        assert_eq!(args.secret_check_interval, Duration::from_mins(1));
         assert_eq!(args.allowed_endpoints, ["*.myhuaweicloud.com"]);
         assert_eq!(args.default_deletion_policy, DeletionPolicy::Delete);
-        assert_eq!(args.cleanup_timeout, Duration::from_secs(300));
+        assert_eq!(args.cleanup_timeout, Duration::from_mins(5));
         assert_eq!(args.concurrency, 16);
         assert!(args.leader_elect);
         assert!((args.time_scale() - 1.0).abs() < f64::EPSILON);
@@ -228,8 +228,8 @@ mod tests {
     #[test]
     fn durations_are_read_as_people_write_them() {
         assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
-        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
-        assert_eq!(duration(" 5m "), Ok(Duration::from_secs(300)));
+        assert_eq!(duration("1h30m"), Ok(Duration::from_mins(90)));
+        assert_eq!(duration(" 5m "), Ok(Duration::from_mins(5)));
         for wrong in ["", "5", "0s", "-5s", "5 parsecs"] {
             assert!(duration(wrong).is_err(), "{wrong:?} was taken");
         }

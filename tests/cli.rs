@@ -1,4 +1,5 @@
 //! The program as it is typed.
+#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 use std::fs;
 use std::path::Path;

@@ -1,5 +1,6 @@
 //! The leader election on a real API server.
 #![cfg(feature = "dev")]
+#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 use std::path::Path;
 use std::time::Duration;

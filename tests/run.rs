@@ -1,5 +1,6 @@
 //! `oms-operator run` as a process on a real API server: it starts, tells how it is, and ends as it is asked to.
 #![cfg(feature = "dev")]
+#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};

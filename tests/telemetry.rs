@@ -1,4 +1,5 @@
 //! What the operator tells about itself: its HTTP surface, its log lines, and its events on a real API server.
+#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -33,7 +34,7 @@ async fn health_follows_progress_and_readiness_follows_the_caches() {
     assert_eq!(look("/readyz").await, (StatusCode::OK, "ok\n".to_owned()));
 
     let hung = health.component("hung", Duration::ZERO);
-    let _fine = health.component("fine", Duration::from_secs(3600));
+    let _fine = health.component("fine", Duration::from_hours(1));
     let (status, text) = look("/healthz").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(text.starts_with("component `hung` made no progress"), "{text}");

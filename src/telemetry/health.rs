@@ -150,7 +150,7 @@ fn lock(components: &Mutex<Vec<Component>>) -> MutexGuard<'_, Vec<Component>> {
 mod tests {
     use super::*;
 
-    const MINUTE: Duration = Duration::from_secs(60);
+    const MINUTE: Duration = Duration::from_mins(1);
 
     #[tokio::test(start_paused = true)]
     async fn a_component_that_stops_beating_is_named() {
