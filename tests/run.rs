@@ -139,7 +139,8 @@ async fn it_serves_logs_json_and_ends_cleanly_on_sigterm() {
     let asked = Instant::now();
     operator.signal(Signal::TERM);
     assert!(operator.ended().await.success(), "{}", operator.log());
-    assert!(asked.elapsed() < Duration::from_secs(10), "it took {:?}", asked.elapsed());
+    // Nothing is under way, so nothing is worth waiting for; a loop that misses the end uses up 8 s of grace.
+    assert!(asked.elapsed() < Duration::from_secs(5), "it took {:?}", asked.elapsed());
     assert!(stage.holder().await.is_none_or(|holder| holder.is_empty()), "the lease is given back");
     let log = operator.log();
     assert!(!log.is_empty());
