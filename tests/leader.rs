@@ -14,7 +14,7 @@ use oms_operator::leader::{Candidacy, Claim, Leadership, Timings};
 use serde_json::json;
 use tokio::time::{Instant, timeout};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 const LEASE: &str = "oms-operator";
 const FAST: Timings = Timings {
     lease_duration: Duration::from_secs(3),
@@ -103,7 +103,7 @@ async fn the_lease_of_a_leader_that_died_is_taken_when_its_claim_is_over() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert!(!one.is_held(), "two leaders at the same time");
-    assert!(died.elapsed() > FAST.lease_duration - FAST.renew_deadline, "taken from a leader that may live");
+    assert!(died.elapsed() + FAST.renew_deadline > FAST.lease_duration, "taken from a leader that may live");
     second.release().await;
 }
 

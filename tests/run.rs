@@ -15,7 +15,7 @@ use oms_operator::dev::{ControlPlane, crds};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// One running operator; killed when the test ends in whatever way.
 struct Operator {
