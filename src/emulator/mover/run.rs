@@ -92,6 +92,8 @@ impl Run {
     }
 
     pub(super) async fn finish(mut self) -> (Checkpoint, Outcome) {
+        // Whoever watches a resumed task must not see it start from nothing.
+        self.tell();
         let outcome = self.carry_on().await.unwrap_or_else(|end| end);
         self.note_finished_beyond();
         self.tell();
