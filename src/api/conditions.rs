@@ -80,6 +80,8 @@ reasons! {
     InvalidSpec,
     /// The task that was created is no longer at OMS.
     RemoteTaskGone,
+    /// The recorded task does not carry the object's token; the operator leaves it alone.
+    ForeignTask,
     /// OMS refused for a cause outside of the spec; the operator tries again.
     RefusedForNow,
     /// A costly option wants a word in `spec.acknowledge` first.

@@ -4,9 +4,10 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::migration_task::Pass;
+use super::project::Project;
 use super::{report, wire};
 use crate::api::conditions::Reason;
-use crate::oms::{self, BatchUpdateTasks, TaskId, Urgency};
+use crate::oms::{self, BatchUpdateTasks, TaskId, TaskStatus, Urgency};
 use crate::plan::migration_task::Step;
 use crate::plan::seen::{Call, Link, TroubleKind};
 use crate::telemetry::EventKind;
@@ -54,26 +55,7 @@ impl Pass<'_> {
                 };
                 (Call::Priority, client.batch_update_tasks(&request, urgency).await)
             }
-            Step::RemoveDuplicate { id, stop: true } => {
-                (Call::Stop, client.stop_task(TaskId::new(*id), Urgency::Delete).await)
-            }
-            Step::RemoveDuplicate { id, stop: false } => {
-                let result = gone_is_fine(client.delete_task(TaskId::new(*id), Urgency::Delete).await);
-                if result.is_ok() {
-                    project.forget_sibling(&self.mark, *id);
-                    self.engine.metrics.duplicate_remote();
-                    let note = format!("Task {id} carried this object's token too and was deleted at OMS");
-                    report::event(
-                        self.engine,
-                        &self.task,
-                        EventKind::Warning,
-                        Reason::DuplicateRemote,
-                        "Delete",
-                        note,
-                    );
-                }
-                (Call::Delete, result)
-            }
+            Step::RemoveDuplicate(id) => (Call::Delete, self.remove_duplicate(&project, &client, *id).await),
             Step::Rest
             | Step::ReadKeys
             | Step::Search
@@ -89,6 +71,42 @@ impl Pass<'_> {
                 if let (Call::Create, Some(quota)) = (call, quota) {
                     project.close_quota(quota.retry_at);
                 }
+            }
+        }
+    }
+
+    /// Brings a second task with our token one step nearer to its end; what it does is read first.
+    async fn remove_duplicate(
+        &self,
+        project: &Project,
+        client: &oms::Client,
+        id: u64,
+    ) -> Result<(), oms::Error> {
+        let task = match client.show_task(TaskId::new(id), Urgency::Delete).await {
+            Ok(task) => task,
+            Err(error) if error.is_not_found() => {
+                project.forget_sibling(&self.mark, id);
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        match task.status {
+            TaskStatus::Running => client.stop_task(TaskId::new(id), Urgency::Delete).await,
+            TaskStatus::Stopping | TaskStatus::Retrying => Ok(()),
+            _ => {
+                gone_is_fine(client.delete_task(TaskId::new(id), Urgency::Delete).await)?;
+                project.forget_sibling(&self.mark, id);
+                self.engine.metrics.duplicate_remote();
+                let note = format!("Task {id} carried this object's token too and was deleted at OMS");
+                report::event(
+                    self.engine,
+                    &self.task,
+                    EventKind::Warning,
+                    Reason::DuplicateRemote,
+                    "Delete",
+                    note,
+                );
+                Ok(())
             }
         }
     }
@@ -113,8 +131,7 @@ impl Pass<'_> {
         if trouble.kind == TroubleKind::Credentials
             && let Some(session) = &self.session
         {
-            self.engine.sessions.mark_unusable(&session.pinned.uid);
-            self.engine.waker.wake_connection(&session.pinned, self.task.namespace());
+            self.engine.distrust(&session.pinned.uid);
         }
         self.memory.trouble = Some(trouble);
     }

@@ -17,7 +17,7 @@ use super::kubernetes::{bounded, replace_status};
 use super::project::{DEFAULT_RATE, ProjectKey};
 use super::secrets::{self, BucketKeys};
 use super::session::Session;
-use super::{Engine, Error};
+use super::{Attempt, Engine, Error};
 use crate::api::conditions::{Reason, types};
 use crate::api::{
     self, ClusterConnection, Connection, ConnectionKind, ConnectionSpec, ConnectionStatus, CredentialsStatus,
@@ -28,6 +28,9 @@ use crate::plan::situation;
 
 /// How long after a refusal a connection is tried again.
 const RETRY: Duration = Duration::from_secs(30);
+
+/// How long the same refused keys are not tried again.
+const REFUSED_KEYS_PAUSE: Duration = Duration::from_mins(10);
 
 /// What the two kinds have in common.
 pub trait AnyConnection:
@@ -119,9 +122,23 @@ impl Engine {
         if self.is_current(connection, &uid).await? {
             return Ok(Action::requeue(check));
         }
+        let secret_version = self.secret_version(connection).await?;
+        if self.spares_refused_keys(connection, &uid, secret_version.as_ref()) {
+            return Ok(Action::requeue(check));
+        }
         let mut status = connection.stored().cloned().unwrap_or_default();
         let outcome = self.connect(connection, &uid, &mut status).await?;
-        self.mark_tried(&uid);
+        self.note_attempt(
+            &uid,
+            Attempt {
+                at: self.clock.now(),
+                generation: connection.meta().generation,
+                secret_version,
+                keys_refused: outcome
+                    .as_ref()
+                    .is_err_and(|refusal| refusal.reason == Reason::CredentialsRejected),
+            },
+        );
         let again = match &outcome {
             Ok(()) => check,
             Err(refusal) => {
@@ -154,12 +171,35 @@ impl Engine {
         if !told || connection.meta().generation != Some(*generation) {
             return Ok(false);
         }
+        Ok(self.secret_version(connection).await?.as_ref() == Some(version))
+    }
+
+    /// The version of a connection's Secret: its metadata alone are read.
+    async fn secret_version<K: AnyConnection>(&self, connection: &K) -> Result<Option<String>, Error> {
         let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &self.home(connection));
         let name = &connection.connection().credentials.secret_ref.name;
         let found =
             bounded(secrets.get_metadata_opt(name), |source| Error::Read { what: "a Secret", source })
                 .await?;
-        Ok(found.and_then(|secret| secret.resource_version()).as_ref() == Some(version))
+        Ok(found.and_then(|secret| secret.resource_version()))
+    }
+
+    /// Whether the same refused keys would be sent again: the gateway locks access keys that fail too often.
+    fn spares_refused_keys<K: AnyConnection>(
+        &self,
+        connection: &K,
+        uid: &str,
+        version: Option<&String>,
+    ) -> bool {
+        let asked = connection.annotations().get(api::RECONCILE_REQUESTED_AT)
+            != connection.stored().and_then(|status| status.last_handled_reconcile_at.as_ref());
+        self.attempt(uid).is_some_and(|last| {
+            last.keys_refused
+                && !asked
+                && last.generation == connection.meta().generation
+                && last.secret_version.as_ref() == version
+                && last.at + REFUSED_KEYS_PAUSE > self.clock.now()
+        })
     }
 
     /// The namespace of a connection's Secret.
@@ -242,6 +282,7 @@ impl Engine {
                 endpoint,
                 project_id,
             },
+            namespace: connection.namespace(),
             region: spec.region.clone(),
             client,
             settings,

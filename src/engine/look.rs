@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::project::{Project, Scan, Sight};
 use super::wake::Waker;
-use super::{Clock, wire};
+use super::{Clock, Engine, wire};
 use crate::oms::{self, Client, ListTasks, TaskId, TaskStatus, Urgency};
 use crate::plan::seen::{RemoteState, RemoteTask};
 use crate::plan::token::ObjectMark;
@@ -25,12 +25,17 @@ const SCAN_TRIES: u32 = 3;
 
 /// Polls the unfinished tasks of a project once. Any joined connection may look; one that fails does not blind
 /// the others. Returns how many tasks were looked at.
-pub(super) async fn poll(project: &Project, clock: &Clock, waker: &Waker) -> Result<usize, oms::Error> {
+pub(super) async fn poll(engine: &Engine, project: &Project) -> Result<usize, oms::Error> {
     let mut failed = None;
-    for client in project.clients() {
-        match poll_with(project, &client, clock, waker).await {
+    for (connection, client) in project.clients() {
+        match poll_with(project, &client, &engine.clock, &engine.waker).await {
             Ok(looked) => return Ok(looked),
-            Err(error) => failed = Some(error),
+            Err(error) => {
+                if error.class() == oms::Class::Credential {
+                    engine.distrust(&connection);
+                }
+                failed = Some(error);
+            }
         }
     }
     failed.map_or(Ok(0), Err)
@@ -154,17 +159,18 @@ pub(super) async fn scan(client: &Client, clock: &Clock) -> Result<Scan, oms::Er
 }
 
 /// Runs the project's scan in the background; everybody who joined is woken.
-pub(super) fn spawn_scan(
-    project: Arc<Project>,
-    client: Client,
-    clock: Clock,
-    waker: Waker,
-    metrics: crate::telemetry::Metrics,
-) {
+pub(super) fn spawn_scan(engine: Arc<Engine>, project: Arc<Project>, client: Client, connection: String) {
     tokio::spawn(async move {
-        let result = scan(&client, &clock).await;
-        metrics.search(if result.is_ok() { "complete" } else { "failed" });
-        project.end_scan(result, &waker);
+        let result = scan(&client, &engine.clock).await;
+        engine.metrics.search(if result.is_ok() { "complete" } else { "failed" });
+        if let Err(error) = &result {
+            let key = project.key();
+            tracing::warn!(endpoint = key.endpoint, project = key.project_id, error = %error, "the search for tasks failed");
+            if error.class() == oms::Class::Credential {
+                engine.distrust(&connection);
+            }
+        }
+        project.end_scan(result.ok(), engine.clock.now(), &engine.waker);
     });
 }
 

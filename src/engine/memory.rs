@@ -31,6 +31,32 @@ pub(super) struct Memory {
     pub(super) failures: u32,
 }
 
+impl Memory {
+    /// Whether there is nothing to remember, as of an object that is at rest.
+    pub(super) fn is_empty(&self) -> bool {
+        let Self {
+            latest,
+            permit,
+            created,
+            trouble,
+            started_again_at,
+            stale_from,
+            empty_scans,
+            progress_at,
+            failures,
+        } = self;
+        latest.is_none()
+            && permit.is_none()
+            && created.is_none()
+            && trouble.is_none()
+            && started_again_at.is_none()
+            && stale_from.is_none()
+            && empty_scans.is_empty()
+            && progress_at.is_none()
+            && *failures == 0
+    }
+}
+
 /// Memories by object UID.
 #[derive(Debug, Default)]
 pub(super) struct Memories(Mutex<HashMap<String, Memory>>);

@@ -53,8 +53,12 @@ impl Engine {
     ) -> Result<Action, Error> {
         let cached = object.0.as_ref().map_err(|invalid| Error::Undecodable(invalid.error.clone()))?;
         let Some(uid) = cached.uid() else { return Ok(Action::await_change()) };
-        let memory = self.memories.take(&uid);
+        let mut memory = self.memories.take(&uid);
         let task = newest(cached, memory.latest.as_ref()).clone();
+        if task.resource_version() == cached.resource_version() {
+            // The cache has caught up.
+            memory.latest = None;
+        }
         let mut pass = Pass {
             engine: self,
             api: Api::namespaced(self.client.clone(), &task.namespace().unwrap_or_default()),
@@ -80,7 +84,9 @@ impl Engine {
             Err(_) => {}
             Ok(_) => memory.failures = 0,
         }
-        self.memories.keep(&uid, memory);
+        if !memory.is_empty() {
+            self.memories.keep(&uid, memory);
+        }
         result
     }
 }
@@ -121,7 +127,7 @@ impl Pass<'_> {
                     self.show().await;
                 }
                 Step::Search => {
-                    if let Some(wait) = self.held_look(now) {
+                    if let Some(wait) = self.held_search(now) {
                         return Ok(self.after(wait));
                     }
                     self.join_scan();
@@ -155,6 +161,8 @@ impl Pass<'_> {
         {
             self.engine.projects.get(&key_of(pinned)).untrack(id);
         }
+        // What is at rest needs no memory but our own last write.
+        self.memory = Memory { latest: self.memory.latest.take(), ..Memory::default() };
         let plan = self.plan(now);
         self.carry_out(plan, now).await
     }
@@ -251,35 +259,35 @@ impl Pass<'_> {
         }
     }
 
+    /// How long the search waits after one that failed.
+    fn held_search(&self, now: Timestamp) -> Option<Duration> {
+        let (project, _) = self.place.as_ref()?;
+        project.scan_held_until(now).and_then(|until| Duration::try_from(until.duration_since(now)).ok())
+    }
+
     /// How long a look waits after one that failed.
-    fn held_look(&mut self, now: Timestamp) -> Option<Duration> {
-        if let Some((project, _)) = &self.place
-            && let Some(error) = project.take_scan_error()
-        {
-            self.note_trouble(Call::Look, &error, now);
-        }
+    fn held_look(&self, now: Timestamp) -> Option<Duration> {
         let trouble = self.memory.trouble.as_ref().filter(|trouble| trouble.call == Call::Look)?;
         Duration::try_from(trouble.retry_at.duration_since(now)).ok().filter(|wait| !wait.is_zero())
     }
 
     fn join_scan(&mut self) {
-        let Some((project, client)) = &self.place else { return };
+        let (Some((project, client)), Some(session)) = (&self.place, &self.session) else { return };
         if project.join_scan(Target::from_obj(&self.task)) {
-            let engine = self.engine;
-            look::spawn_scan(
-                Arc::clone(project),
-                client.clone(),
-                engine.clock,
-                engine.waker.clone(),
-                engine.metrics.clone(),
-            );
+            let connection = session.pinned.uid.clone();
+            look::spawn_scan(Arc::clone(self.engine), Arc::clone(project), client.clone(), connection);
         }
     }
 
     async fn show(&mut self) {
         let (Some(id), Some((project, client))) = (self.task_id(), self.place.clone()) else { return };
         match look::show(&project, &client, id, &self.engine.clock, Urgency::User, None).await {
-            Ok(()) => self.clear_trouble(Call::Look),
+            Ok(()) => {
+                self.clear_trouble(Call::Look);
+                if matches!(project.sight(id), Some((Sight::Gone, _))) {
+                    project.forget_sibling(&self.mark, id);
+                }
+            }
             Err(error) => self.note_trouble(Call::Look, &error, self.engine.clock.now()),
         }
     }

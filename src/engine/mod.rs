@@ -20,7 +20,7 @@ mod session;
 mod wake;
 mod wire;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -56,6 +56,19 @@ pub struct Settings {
     pub endpoints: EndpointPolicy,
 }
 
+/// The last try of a connection.
+#[derive(Clone, Debug)]
+struct Attempt {
+    /// When.
+    at: jiff::Timestamp,
+    /// Generation of the connection.
+    generation: Option<i64>,
+    /// Version of its Secret.
+    secret_version: Option<String>,
+    /// Whether the keys were refused.
+    keys_refused: bool,
+}
+
 /// Everything that passes share.
 pub struct Engine {
     client: kube::Client,
@@ -63,7 +76,7 @@ pub struct Engine {
     clock: Clock,
     stores: Stores,
     sessions: Sessions,
-    tried: Mutex<HashSet<String>>,
+    attempts: Mutex<HashMap<String, Attempt>>,
     projects: Projects,
     memories: Memories,
     waker: Waker,
@@ -87,7 +100,7 @@ impl Engine {
             clock,
             stores,
             sessions: Sessions::default(),
-            tried: Mutex::default(),
+            attempts: Mutex::default(),
             projects: Projects::default(),
             memories: Memories::default(),
             waker,
@@ -114,7 +127,7 @@ impl Engine {
             }
             let engine = Arc::clone(self);
             tokio::spawn(async move {
-                let polled = look::poll(&project, &engine.clock, &engine.waker).await;
+                let polled = look::poll(&engine, &project).await;
                 project.end_poll();
                 match polled {
                     Ok(looked) => engine.metrics.poll("ok", looked),
@@ -135,6 +148,7 @@ impl Engine {
         connection_exists: impl Fn(ConnectionKind, &str) -> bool,
         connection_needed: impl Fn(&str) -> bool,
     ) {
+        self.attempts.lock().unwrap_or_else(PoisonError::into_inner).retain(|uid, _| object_exists(uid));
         self.memories.retain(object_exists);
         for kind in [ConnectionKind::Connection, ConnectionKind::ClusterConnection] {
             self.sessions.orphan(kind, |uid| connection_exists(kind, uid));
@@ -150,11 +164,23 @@ impl Engine {
 
     /// Whether this process has come to a verdict about a connection.
     fn has_tried(&self, connection: &str) -> bool {
-        self.tried.lock().unwrap_or_else(PoisonError::into_inner).contains(connection)
+        self.attempt(connection).is_some()
     }
 
-    fn mark_tried(&self, connection: &str) {
-        self.tried.lock().unwrap_or_else(PoisonError::into_inner).insert(connection.to_owned());
+    /// The last try of a connection.
+    fn attempt(&self, connection: &str) -> Option<Attempt> {
+        self.attempts.lock().unwrap_or_else(PoisonError::into_inner).get(connection).cloned()
+    }
+
+    fn note_attempt(&self, connection: &str, attempt: Attempt) {
+        self.attempts.lock().unwrap_or_else(PoisonError::into_inner).insert(connection.to_owned(), attempt);
+    }
+
+    /// OMS refused the keys of a connection: nobody uses them until its own pass has tried them again.
+    fn distrust(&self, connection: &str) {
+        let Some(session) = self.sessions.get(connection).filter(|session| session.usable) else { return };
+        self.sessions.mark_unusable(connection);
+        self.waker.wake_connection(&session.pinned, session.namespace);
     }
 
     fn observer(&self) -> oms::CallObserver {

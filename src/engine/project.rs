@@ -75,7 +75,8 @@ struct State {
     polled: bool,
     scanning: bool,
     scan: Option<Arc<Scan>>,
-    scan_failed: Option<oms::Error>,
+    scan_failures: u32,
+    scan_held_until: Option<Timestamp>,
     scan_waiters: HashSet<Target>,
 }
 
@@ -103,9 +104,13 @@ impl Project {
         self.lock().clients.remove(connection);
     }
 
-    /// The clients that may look at the project.
-    pub(super) fn clients(&self) -> Vec<oms::Client> {
-        self.lock().clients.values().map(|(client, _)| client.clone()).collect()
+    /// The clients that may look at the project, by connection UID.
+    pub(super) fn clients(&self) -> Vec<(String, oms::Client)> {
+        self.lock()
+            .clients
+            .iter()
+            .map(|(connection, (client, _))| (connection.clone(), client.clone()))
+            .collect()
     }
 
     /// Watches an unfinished task for an object. Says whether it is new here.
@@ -242,18 +247,25 @@ impl Project {
         !std::mem::replace(&mut state.scanning, true)
     }
 
-    /// The error of the last scan, once.
-    pub(super) fn take_scan_error(&self) -> Option<oms::Error> {
-        self.lock().scan_failed.take()
+    /// Until when no scan is tried because the last ones failed.
+    pub(super) fn scan_held_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.lock().scan_held_until.filter(|until| *until > now)
     }
 
-    /// Ends a scan and wakes everybody who waits for it.
-    pub(super) fn end_scan(&self, result: Result<Scan, oms::Error>, waker: &Waker) {
+    /// Ends a scan and wakes everybody who waits for it; after a failed one the next waits for a growing time.
+    pub(super) fn end_scan(&self, result: Option<Scan>, now: Timestamp, waker: &Waker) {
         let mut state = self.lock();
         state.scanning = false;
         match result {
-            Ok(scan) => state.scan = Some(Arc::new(scan)),
-            Err(error) => state.scan_failed = Some(error),
+            Some(scan) => {
+                state.scan = Some(Arc::new(scan));
+                state.scan_failures = 0;
+            }
+            None => {
+                let pause = Duration::from_secs(1_u64 << state.scan_failures.min(6));
+                state.scan_failures += 1;
+                state.scan_held_until = Some(now + pause);
+            }
         }
         for target in state.scan_waiters.drain() {
             waker.wake(target);

@@ -114,21 +114,22 @@ impl Engine {
         let pinned = task.status.as_ref().and_then(|status| status.connection.as_ref());
         let found = self.stores.find(task, &namespace);
         if let Some(pinned) = pinned {
-            return Ok(self.resolve_pinned(pinned, found.as_ref().ok()));
+            let found = found.ok();
+            // A clean-up may always go on; nothing else without leave.
+            let deleting = task.metadata.deletion_timestamp.is_some();
+            if let Some(found) = found.as_ref().filter(|found| found.uid == pinned.uid && !deleting)
+                && let Some(refused) = self.refuse_namespace(found, &namespace).await?
+            {
+                return Ok(refused);
+            }
+            return Ok(self.resolve_pinned(pinned, found.as_ref()));
         }
         let found = match found {
             Ok(found) => found,
             Err(message) => return Ok(down(Reason::ConnectionNotFound, message)),
         };
-        if let Some(allowed) = &found.allowed
-            && !self.allows(allowed, &namespace).await?
-        {
-            let message = format!(
-                "ClusterConnection `{}` does not allow namespace `{namespace}`. \
-                 Ask its owner to add it to `allowedNamespaces`, or refer to another connection",
-                found.name
-            );
-            return Ok(down(Reason::NamespaceNotAllowed, message));
+        if let Some(refused) = self.refuse_namespace(&found, &namespace).await? {
+            return Ok(refused);
         }
         Ok(match self.sessions.get(&found.uid) {
             Some(session) if session.usable => {
@@ -139,6 +140,20 @@ impl Engine {
             _ if !self.has_tried(&found.uid) => Resolved::NotYet,
             _ => not_ready(found.kind, &found.name, found.ready_message.as_deref()),
         })
+    }
+
+    /// The words for a ClusterConnection that does not allow the namespace, if so.
+    async fn refuse_namespace(&self, found: &Found, namespace: &str) -> Result<Option<Resolved>, Error> {
+        let Some(allowed) = &found.allowed else { return Ok(None) };
+        if self.allows(allowed, namespace).await? {
+            return Ok(None);
+        }
+        let message = format!(
+            "ClusterConnection `{}` does not allow namespace `{namespace}`. \
+             Ask its owner to add it to `allowedNamespaces`, or refer to another connection",
+            found.name
+        );
+        Ok(Some(down(Reason::NamespaceNotAllowed, message)))
     }
 
     /// The pinned connection stays, whatever the reference would mean now.

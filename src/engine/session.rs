@@ -16,6 +16,8 @@ use crate::oms;
 pub struct Session {
     /// What objects pin.
     pub(super) pinned: PinnedConnection,
+    /// Namespace of the connection; none for a ClusterConnection.
+    pub(super) namespace: Option<String>,
     /// Region of the connection.
     pub(super) region: String,
     /// Client for endpoint and project of the connection.

@@ -92,6 +92,8 @@ fn end(draft: Draft<'_>, id: u64, policy: DeletionPolicy) -> Plan {
     match draft.view.remote {
         Remote::Gone => release(draft),
         Remote::Pending | Remote::Stale => draft.finish(deleting(waiting_words(policy)), Step::Show, None),
+        // A task that is not ours stays as it is, whatever the status says.
+        Remote::Known(remote) if !draft.owns(remote) => release(draft),
         Remote::Known(remote) => match remote.state {
             RemoteState::Running => {
                 draft.finish(deleting(waiting_words(policy)), Step::Stop(id), LookAgain::fresh(1))

@@ -135,13 +135,8 @@ pub enum Step {
     SetBandwidth(u64),
     /// Set the priority of the spec.
     SetPriority(u64),
-    /// Stop or delete a second task that carries our token.
-    RemoveDuplicate {
-        /// The duplicate.
-        id: u64,
-        /// Whether it has to be stopped first.
-        stop: bool,
-    },
+    /// Stop or delete a second task that carries our token, as its state allows.
+    RemoveDuplicate(u64),
 }
 
 impl Step {
@@ -269,6 +264,11 @@ impl<'a> Draft<'a> {
             generation,
             self.view.now,
         );
+    }
+
+    /// Whether a task carries this object's mark; only such a task may be changed.
+    fn owns(&self, task: &RemoteTask) -> bool {
+        task.token.as_ref().is_some_and(|token| token.object == *self.view.mark)
     }
 
     /// Whether the keys that were read differ from those that were sent last.

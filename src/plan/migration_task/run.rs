@@ -37,8 +37,7 @@ pub(super) fn plan(mut draft: Draft<'_>) -> Plan {
         return Plan { status, step: Step::Rest, look_again: again };
     }
     if let Some(duplicate) = draft.view.siblings.iter().find(|task| task.id != id) {
-        let stop = matches!(duplicate.state, RemoteState::Running);
-        let step = Step::RemoveDuplicate { id: duplicate.id, stop };
+        let step = Step::RemoveDuplicate(duplicate.id);
         return Plan { status: draft.status, step, look_again: LookAgain::after(Duration::from_secs(2)) };
     }
     match draft.view.remote {
@@ -113,6 +112,14 @@ fn suspended(waiting: bool) -> Situation {
 }
 
 fn known(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
+    if !draft.owns(remote) {
+        let message = format!(
+            "Task {} at OMS, named by `status.taskId`, does not carry the token of this object, so the operator leaves it \
+             alone. Delete this object and create it anew; nothing at OMS is touched by that",
+            remote.id
+        );
+        return draft.finish(Situation::new(Row::Hopeless, Reason::ForeignTask, message), Step::Rest, None);
+    }
     draft.status.task_name = Some(remote.name.clone());
     draft.status.started_at = remote.started_at.map(whole_seconds);
     let resting = matches!(remote.state, RemoteState::Stopped | RemoteState::Failed | RemoteState::Succeeded);
