@@ -27,9 +27,8 @@ use self::pulse::Pulse;
 use crate::api::{ClusterConnection, Connection, ConnectionKind, MANAGER, MigrationTask, Phase};
 use crate::config::{Config, Watch};
 use crate::engine::{self, AnyConnection, Clock, Engine, Queues, Settings, Stores, Waker};
-use crate::leader::{Candidacy, Leadership};
+use crate::leader::{Candidacy, Claim, Leadership};
 use crate::plan::migration_task::Policy;
-use crate::telemetry::metrics::Running;
 use crate::telemetry::{Events, Health, Metrics, http};
 
 /// How often counts are refreshed and the forgotten is forgotten.
@@ -42,7 +41,7 @@ const SHORTEST_POLL: Duration = Duration::from_millis(50);
 const HEALTHY: Duration = Duration::from_mins(6);
 
 /// How long passes that are under way may take once the end was asked for.
-const GRACE: Duration = Duration::from_secs(8);
+const GRACE: Duration = Duration::from_secs(6);
 
 /// Why the controller ended although nobody asked for it.
 #[derive(Debug, Error)]
@@ -100,9 +99,8 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Error> {
     };
     let result = if led {
         metrics.set_leader(true);
-        tracing::info!(identity = config.identity, "leading");
         tokio::select! {
-            result = lead(&config, client, (metrics, health.clone()), bound, stop.clone()) => result,
+            result = lead(&config, client, (metrics, health.clone()), bound, (claim.clone(), stop.clone())) => result,
             () = claim.lost() => Err(Error::LeaseLost),
         }
     } else {
@@ -118,7 +116,7 @@ async fn lead(
     client: kube::Client,
     (metrics, health): (Metrics, Health),
     bound: std::net::SocketAddr,
-    stop: CancellationToken,
+    (claim, stop): (Claim, CancellationToken),
 ) -> Result<(), Error> {
     let cluster_id = match &config.cluster_id {
         Some(id) => id.clone(),
@@ -143,7 +141,7 @@ async fn lead(
     let events = Events::new(client.clone(), MANAGER, &config.identity, metrics.clone());
     let engine = Arc::new(Engine::new(
         client,
-        settings(config, cluster_id),
+        settings(config, cluster_id, claim),
         Clock::new(config.time_scale),
         stores.clone(),
         waker.clone(),
@@ -194,7 +192,7 @@ async fn lead(
     if asked { Ok(()) } else { Err(Error::Ended) }
 }
 
-fn settings(config: &Config, cluster_id: String) -> Settings {
+fn settings(config: &Config, cluster_id: String, claim: Claim) -> Settings {
     let endpoints = config.allowed_endpoints.clone();
     Settings {
         policy: Policy {
@@ -205,6 +203,8 @@ fn settings(config: &Config, cluster_id: String) -> Settings {
         },
         cluster_id,
         cluster_resource_namespace: config.cluster_resource_namespace.clone(),
+        own_namespace: config.own_namespace.clone(),
+        leads: Arc::new(move || claim.is_held()),
         endpoints: Arc::new(move |url| endpoints.allows(url)),
     }
 }
@@ -324,21 +324,12 @@ async fn keep_house(
         let mut uids = HashSet::new();
         let mut pinned = HashSet::new();
         let mut counts = std::collections::BTreeMap::<&'static str, u64>::new();
-        let mut running = Running::default();
         for task in tasks.iter().flat_map(kube::runtime::reflector::Store::state) {
             uids.extend(task.uid());
             let Some(status) = task.0.as_ref().ok().and_then(|task| task.status.as_ref()) else { continue };
             pinned.extend(status.connection.as_ref().map(|connection| connection.uid.clone()));
             if let Some(phase) = status.phase {
                 *counts.entry(name_of(phase)).or_default() += 1;
-            }
-            if let (Some(Phase::Running), Some(progress)) = (status.phase, &status.progress) {
-                running.tasks += 1;
-                running.bytes_total += progress.bytes.total;
-                running.bytes_done += progress.bytes.done;
-                running.objects_total += progress.objects.total;
-                running.objects_done += progress.objects.succeeded + progress.objects.skipped;
-                running.bytes_per_second += progress.bytes_per_second;
             }
         }
         let existing: HashSet<_> = connections
@@ -364,7 +355,7 @@ async fn keep_house(
             |uid| pinned.contains(uid),
         );
         engine.metrics().set_phase_counts("MigrationTask", counts);
-        engine.metrics().set_progress(running);
+        engine.metrics().set_progress(engine.running());
         beat.ok();
     }
 }

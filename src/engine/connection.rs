@@ -119,6 +119,9 @@ impl Engine {
             return Ok(Action::await_change());
         }
         let check = self.clock.real(self.settings.policy.secret_check_interval);
+        if !(self.settings.leads)() {
+            return Ok(Action::requeue(Duration::from_secs(1)));
+        }
         if self.is_current(connection, &uid).await? {
             return Ok(Action::requeue(check));
         }

@@ -356,6 +356,10 @@ impl Pass<'_> {
 
     /// Does what the plan says, in its order: finalizer, status, the one call.
     async fn carry_out(&mut self, plan: Plan, now: Timestamp) -> Result<Action, Error> {
+        if !(self.engine.settings.leads)() {
+            // A process that was frozen may have lost the lease without having noticed.
+            return Ok(self.after(Duration::from_secs(1)));
+        }
         match &plan.step {
             Step::AddFinalizer => {
                 let mut finalizers = self.task.finalizers().to_vec();
@@ -411,8 +415,11 @@ impl Pass<'_> {
             self.memory.permit = self.sent_at(&stored);
         }
         let progress = |task: &MigrationTask| task.status.as_ref().and_then(|status| status.progress.clone());
-        if progress(&stored) != progress(&self.task) {
+        let (fresh, old) = (progress(&stored), progress(&self.task));
+        if fresh != old {
             self.memory.progress_at = Some(now);
+            let done = |progress: Option<api::Progress>| progress.map_or(0, |progress| progress.bytes.done);
+            self.engine.metrics.transferred_bytes(done(fresh).saturating_sub(done(old)));
         }
         if stored.status.as_ref().is_some_and(|status| status.task_id.is_some()) {
             self.memory.created = None;

@@ -38,6 +38,7 @@ pub use wake::{Queues, Target, Waker};
 use crate::api::ConnectionKind;
 use crate::oms;
 use crate::plan::migration_task::Policy;
+use crate::telemetry::metrics::Running;
 use crate::telemetry::{Events, Metrics};
 
 /// Says whether an endpoint may be called, or why not.
@@ -50,8 +51,12 @@ pub struct Settings {
     pub policy: Policy,
     /// UID of namespace kube-system, or the configured cluster ID.
     pub cluster_id: String,
-    /// Namespace of the Secrets of ClusterConnections, and of events that outlive a namespace.
+    /// Namespace of the Secrets of ClusterConnections.
     pub cluster_resource_namespace: String,
+    /// The operator's own namespace, for events that outlive the namespace of their object.
+    pub own_namespace: String,
+    /// Whether this replica leads; asked right before each mutation.
+    pub leads: Arc<dyn Fn() -> bool + Send + Sync>,
     /// Endpoints that may be called.
     pub endpoints: EndpointPolicy,
 }
@@ -117,6 +122,20 @@ impl Engine {
     /// Metrics.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// Sums over the tasks that were running when they were seen last: exact, while status is written at steps.
+    pub fn running(&self) -> Running {
+        let mut sums = Running::default();
+        for task in self.projects.all().iter().flat_map(|project| project.running()) {
+            sums.tasks += 1;
+            sums.bytes_total += task.bytes_total;
+            sums.bytes_done += task.bytes_done;
+            sums.objects_total += task.total;
+            sums.objects_done += task.succeeded + task.skipped;
+            sums.bytes_per_second += task.bytes_per_second;
+        }
+        sums
     }
 
     /// Polls every project that has unfinished tasks, each on its own; with `first_only` those that were never polled.

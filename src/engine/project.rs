@@ -8,31 +8,31 @@ use jiff::Timestamp;
 
 use super::wake::{Target, Waker};
 use crate::oms;
-use crate::plan::seen::{RemoteState, RemoteTask};
+use crate::plan::seen::{Counters, RemoteState, RemoteTask};
 use crate::plan::token::ObjectMark;
 
 /// Endpoint and project ID.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct ProjectKey {
+pub(super) struct ProjectKey {
     /// Address of OMS.
-    pub endpoint: String,
+    pub(super) endpoint: String,
     /// Project.
-    pub project_id: String,
+    pub(super) project_id: String,
 }
 
 /// All projects in use.
 #[derive(Default)]
-pub struct Projects(Mutex<HashMap<ProjectKey, Arc<Project>>>);
+pub(super) struct Projects(Mutex<HashMap<ProjectKey, Arc<Project>>>);
 
 impl Projects {
     /// The project of an endpoint; made when it is new.
-    pub fn get(&self, key: &ProjectKey) -> Arc<Project> {
+    pub(super) fn get(&self, key: &ProjectKey) -> Arc<Project> {
         let mut projects = lock(&self.0);
         Arc::clone(projects.entry(key.clone()).or_insert_with(|| Arc::new(Project::new(key.clone()))))
     }
 
     /// Every project.
-    pub fn all(&self) -> Vec<Arc<Project>> {
+    pub(super) fn all(&self) -> Vec<Arc<Project>> {
         lock(&self.0).values().cloned().collect()
     }
 }
@@ -53,7 +53,7 @@ pub(super) struct Scan {
 }
 
 /// One project at one endpoint.
-pub struct Project {
+pub(super) struct Project {
     key: ProjectKey,
     /// The request budget of all calls.
     pub(super) budget: oms::Budget,
@@ -86,7 +86,7 @@ impl Project {
     }
 
     /// Endpoint and project ID.
-    pub fn key(&self) -> &ProjectKey {
+    pub(super) fn key(&self) -> &ProjectKey {
         &self.key
     }
 
@@ -133,6 +133,16 @@ impl Project {
             _ => None,
         };
         state.tracked.keys().map(|id| (*id, seen(id))).collect()
+    }
+
+    /// Counters of the tasks that were running when they were seen last.
+    pub(super) fn running(&self) -> Vec<Counters> {
+        let state = self.lock();
+        let running = |sight: &(Sight, Timestamp)| match &sight.0 {
+            Sight::Task(task) if task.state == RemoteState::Running => Some(task.counters.clone()),
+            _ => None,
+        };
+        state.sights.values().filter_map(running).collect()
     }
 
     /// What was seen of a task, and when that look began.
@@ -230,7 +240,7 @@ impl Project {
     }
 
     /// Whether tasks are watched that no poll has looked at since the process began.
-    pub fn wants_first_poll(&self) -> bool {
+    pub(super) fn wants_first_poll(&self) -> bool {
         let state = self.lock();
         !state.polled && !state.polling && !state.tracked.is_empty() && !state.clients.is_empty()
     }

@@ -79,7 +79,7 @@ pub(super) fn abandoned(engine: &Engine, task: &MigrationTask, left: &str) {
     let (namespace, name) = (task.namespace().unwrap_or_default(), task.name_any());
     tracing::error!(kind = "MigrationTask", namespace, name, left, "the clean-up at OMS was given up");
     engine.events.publish_in(
-        &engine.settings.cluster_resource_namespace,
+        &engine.settings.own_namespace,
         &task.object_ref(&()),
         EventKind::Warning,
         Reason::CleanupAbandoned.as_str(),

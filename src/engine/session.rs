@@ -13,7 +13,7 @@ use crate::oms;
 
 /// A usable connection.
 #[derive(Clone)]
-pub struct Session {
+pub(super) struct Session {
     /// What objects pin.
     pub(super) pinned: PinnedConnection,
     /// Namespace of the connection; none for a ClusterConnection.
@@ -59,7 +59,7 @@ pub(super) fn key_of(pinned: &PinnedConnection) -> ProjectKey {
 
 /// Sessions by connection UID.
 #[derive(Default)]
-pub struct Sessions(Mutex<HashMap<String, Session>>);
+pub(super) struct Sessions(Mutex<HashMap<String, Session>>);
 
 impl Sessions {
     /// The session of a connection.

@@ -112,7 +112,6 @@ struct Inner {
     duplicate_remotes: Counter,
     abandoned_cleanups: Counter,
     unknown_codes: Counter,
-    budget_wait: Histogram,
     polls: Family<ByOutcome, Counter>,
     polled_tasks: Counter,
     dropped_events: Counter,
@@ -179,7 +178,7 @@ impl Metrics {
         let transferred_bytes = metric!(
             "transferred",
             Unit::Bytes,
-            "Bytes that OMS reported as copied while this process watched",
+            "Bytes that OMS reported as dealt with, skipped ones included, while this process watched",
             Counter::default()
         );
         let running_tasks = metric!("running_tasks", "Tasks that run at OMS", Gauge::default());
@@ -224,12 +223,6 @@ impl Metrics {
             "Error codes of OMS that are missing in the operator's table",
             Counter::default()
         );
-        let budget_wait = metric!(
-            "budget_wait",
-            Unit::Seconds,
-            "Time that a call waited for the request budget",
-            Histogram::new(WAIT_BUCKETS)
-        );
         let polls = metric!("polls", "Rounds of the list poller, by outcome", Family::default());
         let polled_tasks = metric!("polled_tasks", "Tasks that the list poller has read", Counter::default());
         let dropped_events =
@@ -257,7 +250,6 @@ impl Metrics {
                 duplicate_remotes,
                 abandoned_cleanups,
                 unknown_codes,
-                budget_wait,
                 polls,
                 polled_tasks,
                 dropped_events,
@@ -282,7 +274,7 @@ impl Metrics {
             .observe(duration.as_secs_f64());
     }
 
-    /// One mutating call to the Kubernetes API was sent: `verb` such as `patch`, `patch-status`, `replace-status`.
+    /// One mutating call to the Kubernetes API was sent: `verb` such as `patch` or `update_status`.
     pub fn kubernetes_write(&self, kind: &'static str, verb: &'static str) {
         self.inner.kubernetes_writes.get_or_create(&KindVerb { kind, verb }).inc();
     }
@@ -306,7 +298,7 @@ impl Metrics {
         }
     }
 
-    /// OMS reported `bytes` more copied than the last time it was asked.
+    /// OMS reported `bytes` more as dealt with, skipped ones included, than the last status had.
     pub fn transferred_bytes(&self, bytes: u64) {
         self.inner.transferred_bytes.inc_by(bytes);
     }
@@ -323,7 +315,7 @@ impl Metrics {
         self.inner.running_bytes_per_second.set(bytes_per_second);
     }
 
-    /// A scan for a token ended: `found`, `none`, `duplicate` or `error`.
+    /// A scan of all tasks for our tokens ended: `complete` or `failed`.
     pub fn search(&self, outcome: &'static str) {
         self.inner.searches.get_or_create(&ByOutcome { outcome }).inc();
     }
@@ -343,12 +335,7 @@ impl Metrics {
         self.inner.unknown_codes.inc();
     }
 
-    /// A call waited this long for the request budget.
-    pub fn budget_wait(&self, duration: Duration) {
-        self.inner.budget_wait.observe(duration.as_secs_f64());
-    }
-
-    /// A round of the list poller ended (`ok` or the class of the error) and read `tasks` tasks.
+    /// A round of the list poller ended (`ok` or `failed`) and read `tasks` tasks.
     pub fn poll(&self, outcome: &'static str, tasks: usize) {
         self.inner.polls.get_or_create(&ByOutcome { outcome }).inc();
         self.inner.polled_tasks.inc_by(tasks as u64);
@@ -391,22 +378,20 @@ mod tests {
         metrics.reconciled("MigrationTask", "changed", Duration::from_millis(3));
         metrics.clone().reconciled("MigrationTask", "changed", Duration::from_millis(3));
         metrics.oms_call("CreateTask", "ok", Duration::from_millis(70));
-        metrics.kubernetes_write("MigrationTask", "patch-status");
+        metrics.kubernetes_write("MigrationTask", "update_status");
         metrics.transferred_bytes(4096);
-        metrics.search("none");
+        metrics.search("complete");
         metrics.poll("ok", 100);
-        metrics.budget_wait(Duration::from_secs(2));
         let text = metrics.render();
         for expected in [
             r#"oms_operator_reconciles_total{kind="MigrationTask",outcome="changed"} 2"#,
             r#"oms_operator_reconcile_duration_seconds_count{kind="MigrationTask"} 2"#,
             r#"oms_operator_oms_requests_total{operation="CreateTask",outcome="ok"} 1"#,
-            r#"oms_operator_kubernetes_writes_total{kind="MigrationTask",verb="patch-status"} 1"#,
+            r#"oms_operator_kubernetes_writes_total{kind="MigrationTask",verb="update_status"} 1"#,
             "oms_operator_transferred_bytes_total 4096",
-            r#"oms_operator_searches_total{outcome="none"} 1"#,
+            r#"oms_operator_searches_total{outcome="complete"} 1"#,
             r#"oms_operator_polls_total{outcome="ok"} 1"#,
             "oms_operator_polled_tasks_total 100",
-            "oms_operator_budget_wait_seconds_count 1",
             concat!(r#"oms_operator_build_info{version=""#, env!("CARGO_PKG_VERSION"), r#""} 1"#),
         ] {
             assert!(text.lines().any(|line| line == expected), "no {expected} in\n{text}");
