@@ -162,17 +162,17 @@ mod tests {
         let clock = Clock::real();
         let sleeper = tokio::spawn({
             let clock = clock.clone();
-            async move { clock.sleep(Duration::from_secs(3600)).await }
+            async move { clock.sleep(Duration::from_hours(1)).await }
         });
         tokio::task::yield_now().await;
-        clock.advance(Duration::from_secs(3600));
+        clock.advance(Duration::from_hours(1));
         tokio::time::timeout(Duration::from_secs(10), sleeper).await.unwrap().unwrap();
     }
 
     #[test]
     fn service_time_never_goes_back() {
         let clock = Clock::real();
-        clock.advance(Duration::from_secs(60));
+        clock.advance(Duration::from_mins(1));
         let before = clock.now();
         clock.advance_to(Timestamp::now());
         clock.set_scale(0.5);

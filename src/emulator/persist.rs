@@ -212,7 +212,12 @@ impl Writer {
             File::open(&self.folder)?.sync_all()?;
         }
         let Some(file) = &mut self.file else { return Ok(()) };
-        file.write_all(lines)?;
+        let whole = file.metadata()?.len();
+        if let Err(error) = file.write_all(lines) {
+            // Half a line in the middle would spoil all that follows. On a full disk, shrinking still works.
+            file.set_len(whole)?;
+            return Err(error);
+        }
         if sync { file.sync_data() } else { Ok(()) }
     }
 

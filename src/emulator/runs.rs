@@ -42,6 +42,7 @@ impl Service {
             let woken = self.wake.notified();
             let next = self.serve_queue_once();
             tokio::select! {
+                biased;
                 () = self.stopping.cancelled() => return,
                 () = woken => {}
                 () = self.clock.sleep_until(next) => {}
@@ -235,6 +236,10 @@ impl Service {
         mut wishes: watch::Receiver<Control>,
     ) {
         self.keep_checkpoint(id, &checkpoint);
+        if self.stopping.is_cancelled() {
+            // Whatever happened in the last moments may be the end's own doing; it happens again after the restart if not.
+            return;
+        }
         let behaviour = &self.config.behaviour;
         if outcome == Outcome::Finished {
             let started = self.state().ledger.find(id).and_then(|task| task.started);
@@ -278,10 +283,15 @@ impl Service {
         self.tracker.close();
         if tokio::time::timeout(FAREWELL, self.tracker.wait()).await.is_err() {
             tracing::warn!("Some tasks did not pause in time; they repeat a little work after a restart");
-            for run in self.state().runs.values() {
-                if let Some(abort) = &run.abort {
-                    abort.abort();
-                }
+            self.abort_runs();
+        }
+    }
+
+    /// Ends what moves objects without a word to the tasks.
+    pub fn abort_runs(&self) {
+        for run in self.state().runs.values() {
+            if let Some(abort) = &run.abort {
+                abort.abort();
             }
         }
     }

@@ -271,6 +271,7 @@ impl Emulator {
 impl Drop for Emulator {
     fn drop(&mut self) {
         self.service.stopping.cancel();
+        self.service.abort_runs();
         for server in &self.servers {
             server.abort();
         }

@@ -304,7 +304,7 @@ impl CreateTask {
             return Err(SELECTION_MISMATCH);
         }
         if task_type == TaskType::UrlList
-            && list_file.as_ref().is_some_and(|list| !list.key.ends_with(".txt"))
+            && list_file.as_ref().is_some_and(|list| !list.key.as_bytes().ends_with(b".txt"))
         {
             return Err(URL_LIST_SUFFIX);
         }
