@@ -13,7 +13,7 @@ use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{self, Action, ReconcileReason, ReconcileRequest, trigger_self};
 use kube::runtime::reflector::{self, ObjectRef, Store};
-use kube::runtime::utils::Predicate;
+use kube::runtime::utils::{Predicate, PredicateConfig};
 use kube::runtime::{WatchStreamExt, applier, predicates, watcher};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
@@ -133,7 +133,7 @@ where
                 }
             })
             .applied_objects()
-            .predicate_filter(changed, Default::default());
+            .predicate_filter(changed, PredicateConfig::default());
         Self { namespace, store, filled, triggers: trigger_self(stream, ()).boxed() }
     }
 

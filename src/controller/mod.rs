@@ -229,7 +229,7 @@ fn pass_of_task(engine: &Arc<Engine>, pulse: &Pulse) -> Pass<MigrationTask> {
         let (engine, pulse) = (Arc::clone(&engine), pulse.clone());
         Box::pin(async move {
             let uid = object.uid().unwrap_or_default();
-            let pass = engine.reconcile_migration_task(&object);
+            let pass = Box::pin(engine.reconcile_migration_task(&object));
             finish(
                 "MigrationTask",
                 &*object,
@@ -248,7 +248,7 @@ fn pass_of_connection<K: AnyConnection>(engine: &Arc<Engine>, pulse: &Pulse) -> 
         let kind = if K::KIND == ConnectionKind::Connection { "Connection" } else { "ClusterConnection" };
         Box::pin(async move {
             let uid = object.uid().unwrap_or_default();
-            let pass = engine.reconcile_connection(&object);
+            let pass = Box::pin(engine.reconcile_connection(&object));
             finish(kind, &*object, &engine, &uid, pulse.watch(engine::guarded(lane::PASS_LIMIT, pass)).await)
         })
     })
@@ -335,13 +335,13 @@ async fn keep_house(
         let existing: HashSet<_> = connections
             .connections
             .iter()
-            .flat_map(|store| store.state())
+            .flat_map(kube::runtime::reflector::Store::state)
             .filter_map(|object| object.uid())
             .collect();
         let existing_cluster: HashSet<_> = connections
             .cluster_connections
             .iter()
-            .flat_map(|store| store.state())
+            .flat_map(kube::runtime::reflector::Store::state)
             .filter_map(|object| object.uid())
             .collect();
         uids.extend(existing.iter().cloned());

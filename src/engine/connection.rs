@@ -238,19 +238,17 @@ impl Engine {
         let mut settings = oms::Settings::new(endpoint.clone(), String::new());
         settings.ca_bundle = ca_bundle;
         settings.on_call = Some(self.observer());
-        let project_id = match &spec.project_id {
-            Some(id) => id.clone(),
-            None => {
-                let iam = match self.allowed(spec.iam_endpoint.as_deref(), "iamEndpoint", "iam", &spec.region)
-                {
-                    Ok(iam) => iam,
-                    Err(refusal) => return Ok(Err(refusal)),
-                };
-                let settings = oms::Settings { endpoint: iam, ..settings.clone() };
-                match oms::find_project_id(settings, keys.credentials.clone(), &spec.region).await {
-                    Ok(id) => id,
-                    Err(error) => return Ok(Err(refused(&error, "IAM", "iamEndpoint"))),
-                }
+        let project_id = if let Some(id) = &spec.project_id {
+            id.clone()
+        } else {
+            let iam = match self.allowed(spec.iam_endpoint.as_deref(), "iamEndpoint", "iam", &spec.region) {
+                Ok(iam) => iam,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            let settings = oms::Settings { endpoint: iam, ..settings.clone() };
+            match oms::find_project_id(settings, keys.credentials.clone(), &spec.region).await {
+                Ok(id) => id,
+                Err(error) => return Ok(Err(refused(&error, "IAM", "iamEndpoint"))),
             }
         };
         settings.project_id.clone_from(&project_id);

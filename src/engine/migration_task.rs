@@ -91,6 +91,11 @@ impl Engine {
     }
 }
 
+/// When the create of a task was about to be sent.
+fn sent_at(task: &MigrationTask) -> Option<Timestamp> {
+    task.status.as_ref()?.create.as_ref()?.sent_at.as_ref().map(|at| at.0)
+}
+
 /// The newer of the cached object and our own last write.
 fn newest<'a>(cached: &'a MigrationTask, latest: Option<&'a MigrationTask>) -> &'a MigrationTask {
     // Resource versions of one kind can be compared as numbers (Kubernetes 1.35 guarantees it, earlier ones do it).
@@ -404,17 +409,23 @@ impl Pass<'_> {
     }
 
     async fn write_status(&mut self, plan: Plan, now: Timestamp) -> Result<Action, Error> {
-        let sent_before = self.sent_at(&self.task);
+        let sent_before = sent_at(&self.task);
         let mut changed = self.task.clone();
         changed.status = Some(plan.status);
         changed.metadata.managed_fields = None;
         let stored = kubernetes::replace_status(&self.api, &changed).await?;
         self.engine.metrics.kubernetes_write("MigrationTask", "update_status");
-        if self.sent_at(&stored) != sent_before {
+        if sent_at(&stored) != sent_before {
             // Only the process that wrote `sentAt` may send, and only once.
-            self.memory.permit = self.sent_at(&stored);
+            self.memory.permit = sent_at(&stored);
         }
         let progress = |task: &MigrationTask| task.status.as_ref().and_then(|status| status.progress.clone());
+        let intends =
+            |task: &MigrationTask| task.status.as_ref().is_some_and(|status| status.create.is_some());
+        if intends(&stored) && !intends(&self.task) {
+            // A new intent starts with a clean slate: what was refused before may have been mended.
+            self.memory.trouble = None;
+        }
         let (fresh, old) = (progress(&stored), progress(&self.task));
         if fresh != old {
             self.memory.progress_at = Some(now);
@@ -427,10 +438,6 @@ impl Pass<'_> {
         report::transition(self.engine, &self.task, &stored);
         self.memory.latest = Some(stored);
         Ok(Action::requeue(Duration::ZERO))
-    }
-
-    fn sent_at(&self, task: &MigrationTask) -> Option<Timestamp> {
-        task.status.as_ref()?.create.as_ref()?.sent_at.as_ref().map(|at| at.0)
     }
 
     fn look_again(&mut self, again: Option<LookAgain>, now: Timestamp) -> Action {

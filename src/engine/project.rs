@@ -266,16 +266,13 @@ impl Project {
     pub(super) fn end_scan(&self, result: Option<Scan>, now: Timestamp, waker: &Waker) {
         let mut state = self.lock();
         state.scanning = false;
-        match result {
-            Some(scan) => {
-                state.scan = Some(Arc::new(scan));
-                state.scan_failures = 0;
-            }
-            None => {
-                let pause = Duration::from_secs(1_u64 << state.scan_failures.min(6));
-                state.scan_failures += 1;
-                state.scan_held_until = Some(now + pause);
-            }
+        if let Some(scan) = result {
+            state.scan = Some(Arc::new(scan));
+            state.scan_failures = 0;
+        } else {
+            let pause = Duration::from_secs(1_u64 << state.scan_failures.min(6));
+            state.scan_failures += 1;
+            state.scan_held_until = Some(now + pause);
         }
         for target in state.scan_waiters.drain() {
             waker.wake(target);

@@ -216,9 +216,10 @@ fn pause(kind: TroubleKind, count: u32) -> Duration {
     let (first, longest) = match kind {
         TroubleKind::Conflict | TroubleKind::Throttled => (1, 30),
         TroubleKind::Transient => (1, 120),
-        TroubleKind::Missing | TroubleKind::Unknown => (15, 300),
+        TroubleKind::Missing | TroubleKind::Unknown | TroubleKind::Credentials | TroubleKind::Privacy => {
+            (15, 300)
+        }
         TroubleKind::Quota => return super::project::QUOTA_PAUSE,
-        TroubleKind::Credentials | TroubleKind::Privacy => (15, 300),
         TroubleKind::Invalid | TroubleKind::BucketCredentials | TroubleKind::Permission => (600, 600),
     };
     Duration::from_secs(u64::from(first * 2_u32.saturating_pow(count.saturating_sub(1).min(16))).min(longest))

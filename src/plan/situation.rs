@@ -75,6 +75,7 @@ pub struct Verdict {
 }
 
 /// Phase and conditions of a row. `observing`: the task belongs to somebody else, so nothing ever stalls us.
+#[expect(clippy::match_same_arms, reason = "one arm per row of the table")]
 pub fn judge(row: Row, ready_when: ReadyWhen, observing: bool) -> Verdict {
     let verdict = |phase, ready, reconciling, stalled| Verdict { phase, ready, reconciling, stalled };
     let started = matches!(ready_when, ReadyWhen::Started | ReadyWhen::Accepted);

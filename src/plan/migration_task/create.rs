@@ -106,14 +106,12 @@ fn creating() -> Situation {
 /// The intent is on record, the ID is not.
 pub(super) fn plan_under_way(mut draft: Draft<'_>) -> Plan {
     let Some(intent) = draft.status.create.clone() else { return plan_new(draft) };
-    if let Some(trouble) = draft.view.trouble.filter(|trouble| trouble.call == Call::Create) {
-        match trouble.delivery {
-            Delivered::Unknown => {}
-            Delivered::No | Delivered::Refused if intent.sent_at.is_some() && draft.view.permit.is_none() => {
-                return refused(draft);
-            }
-            Delivered::No | Delivered::Refused => {}
-        }
+    if let Some(trouble) = draft.view.trouble.filter(|trouble| trouble.call == Call::Create)
+        && trouble.delivery != Delivered::Unknown
+        && intent.sent_at.is_some()
+        && draft.view.permit.is_none()
+    {
+        return refused(draft);
     }
     if intent.sent_at.is_none() && draft.suspended() {
         draft.status.create = None;
@@ -199,7 +197,7 @@ fn unconfirmed(draft: Draft<'_>, intent: &CreateIntent, step: Option<Step>) -> P
         Search::Done { started_at, .. } => {
             Duration::try_from(draft.view.now.duration_since(*started_at)).ok()
         }
-        _ => None,
+        Search::None => None,
     };
     let step =
         step.or_else(|| searched.filter(|since| *since >= pause).map(|_| Step::Search)).unwrap_or(Step::Rest);

@@ -90,6 +90,7 @@ pub struct LookAgain {
     pub fresh: bool,
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "a plan holds an option, and most plans look again")]
 impl LookAgain {
     fn after(after: Duration) -> Option<Self> {
         Some(Self { after, fresh: false })
@@ -248,7 +249,7 @@ impl<'a> Draft<'a> {
                 );
             }
             Keys::Missing { reason, message } => {
-                self.set(types::CREDENTIALS_READY, "False", *reason, message)
+                self.set(types::CREDENTIALS_READY, "False", *reason, message);
             }
         }
     }

@@ -58,14 +58,14 @@ pub(super) fn situation(trouble: &Trouble) -> Situation {
             "Create what is missing, or correct the spec; the operator tries again",
         ),
         TroubleKind::Throttled => (Row::Blocked, Reason::Throttled, "Nothing to do; the operator slows down"),
-        TroubleKind::Transient => match trouble.code.is_empty() {
-            true => (
-                Row::Blocked,
-                Reason::EndpointUnreachable,
-                "Check `endpoint` of the connection and the network; the operator tries again",
-            ),
-            false => (Row::Blocked, Reason::ServiceUnavailable, "Nothing to do; the operator tries again"),
-        },
+        TroubleKind::Transient if trouble.code.is_empty() => (
+            Row::Blocked,
+            Reason::EndpointUnreachable,
+            "Check `endpoint` of the connection and the network; the operator tries again",
+        ),
+        TroubleKind::Transient => {
+            (Row::Blocked, Reason::ServiceUnavailable, "Nothing to do; the operator tries again")
+        }
         TroubleKind::Conflict | TroubleKind::Unknown => {
             (Row::Blocked, Reason::UnknownServiceError, "Nothing to do yet; the operator tries again")
         }
