@@ -402,3 +402,28 @@ async fn secrets_are_seen_nowhere() {
         assert!(!holds_secret(&text), "{text}");
     }
 }
+
+#[tokio::test]
+async fn failed_objects_are_recorded_and_can_be_sent_again_alone() {
+    let (_emulator, world) = World::start(config(json!({}))).await;
+    // With this prefix the shorter keys fit into 1,024 bytes and the longer one does not.
+    world.put_source("2025/a-longer-name", b"too long".to_vec()).await;
+    let id = world.created(&task(json!({ "dst_node": { "save_prefix": "p".repeat(1010) } }))).await;
+    let failed = world.reach(id, 4).await;
+    assert_eq!(failed["error_reason"]["error_code"], "TRF.0004");
+    assert_eq!((&failed["successful_num"], &failed["failed_num"]), (&json!(3), &json!(1)));
+    let record = &failed["failed_object_record"];
+    assert_eq!((&record["result"], &record["error_code"]), (&json!(true), &Value::Null));
+    let list = record["list_file_key"].as_str().unwrap();
+    let folder = format!("oms/task/{}/failed_object_lists/", failed["name"].as_str().unwrap());
+    assert!(list.starts_with(&folder), "{list}");
+    let listed = String::from_utf8(world.destination_object(list).await.unwrap()).unwrap();
+    assert!(listed.contains("a-longer-name") && !listed.contains("2024/a"), "{listed}");
+
+    assert_eq!(world.start_task(id, json!({ "migrate_failed_object": true })).await.status, 200);
+    assert_ne!(world.status(id).await, 3);
+    let again = world.reach(id, 4).await;
+    assert_eq!((&again["successful_num"], &again["failed_num"]), (&json!(3), &json!(1)));
+    let copies = world.journal("?operation=StartTask&effect=true").await;
+    assert_eq!(copies.len(), 1);
+}
