@@ -116,6 +116,7 @@ impl Bench {
             clock: self.clock.clone(),
             progress: self.progress.clone(),
             checkpoints: Arc::new(|_| {}),
+            url_hosts: Arc::from([]),
             object_rate: None,
             workers: self.workers,
             part_size: self.part_size,

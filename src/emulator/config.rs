@@ -28,6 +28,9 @@ pub struct Config {
     /// How fast service time passes.
     #[serde(default)]
     pub clock: ClockPace,
+    /// Where the URLs of URL lists may lead.
+    #[serde(default)]
+    pub http_sources: HttpSources,
 }
 
 /// A project of the emulated account.
@@ -298,6 +301,14 @@ impl From<PaceInFile> for ClockPace {
     }
 }
 
+/// Where the URLs of URL lists may lead. Loopback addresses are always allowed.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct HttpSources {
+    /// Hosts that may be fetched from besides; `*` allows every host.
+    pub allowed_hosts: Vec<String>,
+}
+
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -362,6 +373,7 @@ impl Config {
             limits: Limits::default(),
             behaviour: Behaviour { privacy_agreement_accepted: true, ..Behaviour::default() },
             clock: ClockPace::Real,
+            http_sources: HttpSources::default(),
         }
     }
 

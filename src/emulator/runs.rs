@@ -129,6 +129,7 @@ impl Service {
             clock: Arc::new(self.clock.clone()),
             progress: progress_sender,
             checkpoints: Arc::new(checkpoints),
+            url_hosts: self.config.http_sources.allowed_hosts.clone().into(),
             object_rate: self.config.behaviour.object_rate,
             workers: WORKERS,
             part_size: PART_SIZE,

@@ -427,3 +427,23 @@ async fn failed_objects_are_recorded_and_can_be_sent_again_alone() {
     let copies = world.journal("?operation=StartTask&effect=true").await;
     assert_eq!(copies.len(), 1);
 }
+
+#[tokio::test]
+async fn url_lists_lead_to_loopback_addresses_unless_a_host_is_allowed() {
+    let run = |sources: Value| async move {
+        let (_emulator, world) = World::start(config(json!({ "httpSources": sources }))).await;
+        // `.invalid` never resolves, so what is allowed fails in another way than what is not.
+        let lines = "http://files.invalid/x\tx\n";
+        world.put_destination("lists/urls.txt", "text/plain", lines.into()).await;
+        let mut task = task(json!({ "task_type": "url_list", "consistency_check": "no_check" }));
+        task["src_node"] = json!({
+            "cloud_type": "URLSource", "list_file": { "obs_bucket": "archive", "list_file_key": "lists/urls.txt" },
+        });
+        let id = world.created(&task).await;
+        let failed = world.reach(id, 4).await;
+        let list = failed["failed_object_record"]["list_file_key"].as_str().unwrap();
+        String::from_utf8(world.destination_object(list).await.unwrap()).unwrap()
+    };
+    assert!(run(json!({})).await.contains("TRF.0152"));
+    assert!(run(json!({ "allowedHosts": ["files.invalid"] })).await.contains("TRF.0157"));
+}

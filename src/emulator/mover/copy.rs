@@ -13,7 +13,7 @@ use super::failure::{Kind, Side, Trouble};
 use super::job::{ConsistencyCheck, Job, OverwriteMode};
 use super::pace::{Bandwidth, ObjectRate};
 use super::policy::{self, Decision, Facts};
-use super::s3::{Endpoint, Head, Header};
+use super::s3::{Endpoint, Head, Header, may_lead_to};
 use super::selection::Item;
 use super::transfer::{Paced, Passed, Tally, pump, rest, tidy, unless_stopped};
 use super::{Clock, Control};
@@ -40,6 +40,7 @@ pub(super) struct Shared {
     pub(super) source: Option<Endpoint>,
     pub(super) destination: Endpoint,
     pub(super) web: reqwest::Client,
+    pub(super) url_hosts: Arc<[String]>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) control: watch::Receiver<Control>,
     pub(super) bandwidth: Bandwidth,
@@ -358,6 +359,11 @@ impl Shared {
     }
 
     async fn copy_url(&self, url: &str, target: &str) -> Result<Looked, Trouble> {
+        let allowed = url::Url::parse(url).is_ok_and(|url| may_lead_to(&url, &self.url_hosts));
+        if !allowed {
+            let message = "The emulator fetches from loopback addresses only; add the host to `httpSources.allowedHosts`";
+            return Err(Trouble::new(Side::Source, Kind::Denied, message));
+        }
         let lost = |error: reqwest::Error| {
             Trouble::new(Side::Source, Kind::Unavailable, error.without_url().to_string())
         };

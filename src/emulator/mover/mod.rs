@@ -95,6 +95,8 @@ pub struct Context {
     pub progress: watch::Sender<Progress>,
     /// Called from time to time with a checkpoint worth keeping. The last one is what [`run`] returns.
     pub checkpoints: Arc<dyn Fn(&Checkpoint) + Send + Sync>,
+    /// Hosts that URL lists may lead to, besides loopback addresses; `*` for every host.
+    pub url_hosts: Arc<[String]>,
     /// At most this many objects per emulated second, so that small tasks last; `None` for no limit.
     pub object_rate: Option<f64>,
     /// Objects copied at the same time.

@@ -139,7 +139,8 @@ impl Run {
             job: job.clone(),
             source,
             destination,
-            web: client(s3::url_client())?,
+            web: client(s3::url_client(Arc::clone(&context.url_hosts)))?,
+            url_hosts: Arc::clone(&context.url_hosts),
             clock: Arc::clone(&context.clock),
             control: self.copies.subscribe(),
             bandwidth: Bandwidth::new(

@@ -1,4 +1,5 @@
 //! A bucket behind the S3 API: requests signed by `rusty-s3`, carried by `reqwest`.
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -68,9 +69,31 @@ pub(super) fn s3_client() -> reqwest::Result<reqwest::Client> {
     client(reqwest::redirect::Policy::none())
 }
 
-/// A client for the URLs of URL lists.
-pub(super) fn url_client() -> reqwest::Result<reqwest::Client> {
-    client(reqwest::redirect::Policy::limited(5))
+/// A client for the URLs of URL lists, which follows redirects only to where URLs may lead.
+pub(super) fn url_client(allowed: Arc<[String]>) -> reqwest::Result<reqwest::Client> {
+    client(reqwest::redirect::Policy::custom(move |attempt| {
+        if attempt.previous().len() > 5 {
+            attempt.error("too many redirects")
+        } else if may_lead_to(attempt.url(), &allowed) {
+            attempt.follow()
+        } else {
+            attempt.error("the redirect leads to a host that is not allowed")
+        }
+    }))
+}
+
+/// Whether a URL of a URL list may be fetched: from loopback addresses, and from the allowed hosts. Otherwise whoever
+/// may create a task could reach into the network around the emulator.
+pub(super) fn may_lead_to(url: &url::Url, allowed: &[String]) -> bool {
+    let loopback = match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        None => return false,
+    };
+    let named =
+        |host: &String| host == "*" || url.host_str().is_some_and(|name| name.eq_ignore_ascii_case(host));
+    loopback || allowed.iter().any(named)
 }
 
 fn client(redirects: reqwest::redirect::Policy) -> reqwest::Result<reqwest::Client> {
