@@ -1,0 +1,9 @@
+//! The whole product on real parts: a real API server, the real operator binary, an emulated OMS that really moves
+//! objects between stores. One module per behaviour; [`world`] has the parts.
+#![allow(clippy::unwrap_used, dead_code)]
+
+mod migration;
+mod operator;
+mod world;
+
+mod first_migration;

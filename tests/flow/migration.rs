@@ -1,0 +1,181 @@
+//! A MigrationTask as a test reads and writes it.
+
+use kube::Api;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use oms_operator::api::{MigrationTask, MigrationTaskStatus, Phase};
+use serde_json::{Value, json};
+
+use crate::world::{DESTINATION_SECRET, SOURCE_SECRET, World, eventually};
+
+/// A manifest in the making.
+pub(crate) struct Draft<'w> {
+    world: &'w World,
+    name: String,
+    manifest: Value,
+}
+
+impl<'w> Draft<'w> {
+    pub(crate) fn new(world: &'w World, name: &str) -> Self {
+        let manifest = json!({
+            "apiVersion": "oms-operator.io/v1alpha1",
+            "kind": "MigrationTask",
+            "metadata": { "name": name },
+            "spec": {
+                "type": "prefix",
+                "source": {
+                    "cloudType": "AWS",
+                    "region": "eu-west-1",
+                    "bucket": "photos",
+                    "objectKeys": [""],
+                    "credentials": { "secretRef": { "name": SOURCE_SECRET } },
+                },
+                "destination": {
+                    "bucket": "photos-archive",
+                    "credentials": { "secretRef": { "name": DESTINATION_SECRET } },
+                },
+            },
+        });
+        Self { world, name: name.to_owned(), manifest }
+    }
+
+    /// Sets a member by its JSON pointer below `spec`, for example `/source/bucket`.
+    pub(crate) fn with(mut self, pointer: &str, value: impl Into<Value>) -> Self {
+        let mut target = &mut self.manifest["spec"];
+        for part in pointer.trim_start_matches('/').split('/') {
+            target = &mut target[part];
+        }
+        *target = value.into();
+        self
+    }
+
+    /// Leaves a member of `spec` out.
+    pub(crate) fn without(mut self, member: &str) -> Self {
+        self.manifest["spec"].as_object_mut().unwrap().remove(member);
+        self
+    }
+
+    /// The manifest.
+    pub(crate) fn manifest(&self) -> &Value {
+        &self.manifest
+    }
+
+    /// Applies it.
+    pub(crate) async fn apply(self) -> Migration<'w> {
+        self.world.apply::<MigrationTask>(self.manifest).await;
+        Migration { world: self.world, name: self.name }
+    }
+
+    /// Applies it with the real kubectl.
+    pub(crate) async fn kubectl_apply(self) -> Migration<'w> {
+        let (succeeded, output) =
+            self.world.try_kubectl(&["apply", "-f", "-"], &self.manifest.to_string()).await;
+        assert!(succeeded, "kubectl apply failed: {output}");
+        Migration { world: self.world, name: self.name }
+    }
+}
+
+/// An applied MigrationTask.
+pub(crate) struct Migration<'w> {
+    world: &'w World,
+    pub(crate) name: String,
+}
+
+impl Migration<'_> {
+    fn api(&self) -> Api<MigrationTask> {
+        self.world.api()
+    }
+
+    /// The object as it is.
+    pub(crate) async fn get(&self) -> MigrationTask {
+        self.api().get(&self.name).await.unwrap()
+    }
+
+    /// Its status.
+    pub(crate) async fn status(&self) -> MigrationTaskStatus {
+        self.get().await.status.unwrap_or_default()
+    }
+
+    /// Merges a patch into the object.
+    pub(crate) async fn patch(&self, patch: Value) {
+        self.api().patch(&self.name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+    }
+
+    /// Merges a patch into the status, as a person may by hand.
+    pub(crate) async fn patch_status(&self, status: Value) {
+        let patch = json!({ "status": status });
+        self.api().patch_status(&self.name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+    }
+
+    /// Sets `spec.suspend`.
+    pub(crate) async fn suspend(&self, suspend: bool) {
+        self.patch(json!({ "spec": { "suspend": suspend } })).await;
+    }
+
+    /// Asks for a look now.
+    pub(crate) async fn nudge(&self, token: &str) {
+        self.patch(
+            json!({ "metadata": { "annotations": { "oms-operator.io/reconcile-requested-at": token } } }),
+        )
+        .await;
+    }
+
+    /// Waits until the object satisfies something.
+    pub(crate) async fn wait(&self, what: &str, holds: impl Fn(&MigrationTask) -> bool) -> MigrationTask {
+        let api = self.api();
+        eventually(&format!("{} {what}", self.name), async || {
+            let task = api.get(&self.name).await.map_err(|error| error.to_string())?;
+            if holds(&task) { Ok(task) } else { Err(format!("{:#?}", task.status)) }
+        })
+        .await
+    }
+
+    /// Waits for a phase.
+    pub(crate) async fn wait_phase(&self, phase: Phase) -> MigrationTask {
+        self.wait(&format!("is {phase:?}"), |task| phase_of(task) == Some(phase)).await
+    }
+
+    /// Waits until a condition has a status and a reason.
+    pub(crate) async fn wait_condition(&self, type_: &str, status: &str, reason: &str) -> MigrationTask {
+        self.wait(&format!("has {type_}={status} {reason}"), |task| {
+            condition(task, type_) == Some((status.to_owned(), reason.to_owned()))
+        })
+        .await
+    }
+
+    /// Asks for its deletion.
+    pub(crate) async fn delete(&self) {
+        self.api().delete(&self.name, &DeleteParams::background()).await.unwrap();
+    }
+
+    /// Waits until it is gone.
+    pub(crate) async fn wait_gone(&self) {
+        let api = self.api();
+        eventually(&format!("{} is gone", self.name), async || match api.get_opt(&self.name).await {
+            Ok(None) => Ok(()),
+            Ok(Some(task)) => Err(format!("{:#?}", task.status)),
+            Err(error) => Err(error.to_string()),
+        })
+        .await;
+    }
+}
+
+/// Its phase.
+pub(crate) fn phase_of(task: &MigrationTask) -> Option<Phase> {
+    task.status.as_ref()?.phase
+}
+
+/// Status and reason of a condition.
+pub(crate) fn condition(task: &MigrationTask, type_: &str) -> Option<(String, String)> {
+    let condition = task.status.as_ref()?.conditions.iter().find(|condition| condition.type_ == type_)?;
+    Some((condition.status.clone(), condition.reason.clone()))
+}
+
+/// Message of a condition; empty when it is absent.
+pub(crate) fn message(task: &MigrationTask, type_: &str) -> String {
+    let conditions = task.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    conditions
+        .iter()
+        .find(|condition| condition.type_ == type_)
+        .map(|condition| condition.message.clone())
+        .unwrap_or_default()
+}

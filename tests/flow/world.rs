@@ -1,0 +1,530 @@
+//! What a test stands on: a namespace of its own on the shared API server, an emulated OMS with two stores, and
+//! operators that end with the test.
+
+use std::future::Future;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::core::v1::{Event, Namespace, Secret};
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use kube::core::NamespaceResourceScope;
+use kube::{Api, Client, Resource, ResourceExt};
+use oms_operator::api::{self, Connection, MigrationTask};
+use oms_operator::dev::bucket::{Bucket, Endpoint};
+use oms_operator::dev::scratch::Scratch;
+use oms_operator::dev::{ControlPlane, crds};
+use oms_operator::emulator::config::Config;
+use oms_operator::emulator::server::{Emulator, Options};
+use oms_operator::emulator::store::{EmbeddedStore, StoreConfig};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::migration::Draft;
+use crate::operator::{Operator, OperatorFlags};
+
+/// How long a condition may take to come true; generous, as two cores are shared by everything.
+pub(crate) const LIMIT: Duration = Duration::from_secs(90);
+/// Between two looks at a condition.
+const LOOK: Duration = Duration::from_millis(40);
+
+/// The region of the project and of the destination.
+pub(crate) const REGION: &str = "cn-north-4";
+/// The project at OMS.
+pub(crate) const PROJECT: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
+/// The Connection that objects use which name none.
+pub(crate) const CONNECTION: &str = "default";
+/// Secret with the keys for OMS.
+pub(crate) const OMS_SECRET: &str = "huawei";
+/// Secret with the keys of the source store.
+pub(crate) const SOURCE_SECRET: &str = "aws-source";
+/// Secret with the keys of the destination store.
+pub(crate) const DESTINATION_SECRET: &str = "obs";
+
+/// The `oms-dev` binary.
+pub(crate) fn oms_dev() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_oms-dev"))
+}
+
+/// An access key ID and its secret.
+#[derive(Clone)]
+pub(crate) struct Keys {
+    pub(crate) access: String,
+    pub(crate) secret: String,
+}
+
+impl Keys {
+    fn unique(role: &str, mark: &str) -> Self {
+        Self {
+            access: format!("AK{role}{mark}").to_uppercase(),
+            secret: format!("sk-{role}-{mark}-never-to-be-seen"),
+        }
+    }
+}
+
+/// How a world is made; the fields are for tests to change.
+pub(crate) struct Setup {
+    /// Members of the emulator's `behaviour`.
+    pub(crate) behaviour: Value,
+    /// Members of the emulator's `limits`.
+    pub(crate) limits: Value,
+    /// How the first operator is started; `None`: none is.
+    pub(crate) operator: Option<OperatorFlags>,
+    /// Whether the Connection and the three Secrets are made.
+    pub(crate) connected: bool,
+    /// The API server.
+    pub(crate) plane: Option<&'static ControlPlane>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            // As the service, but without the waits that nobody watches.
+            behaviour: json!({
+                "privacyAgreementAccepted": false,
+                "taskStartDelayMs": 50,
+                "minimumRunMs": 200,
+                "pauseMs": 100,
+                "staleInProgressMs": 100,
+            }),
+            limits: json!({ "runningTasks": 50 }),
+            operator: Some(OperatorFlags::default()),
+            connected: true,
+            plane: None,
+        }
+    }
+}
+
+impl Setup {
+    /// Changes a member of the emulator's `behaviour`.
+    pub(crate) fn behaving(mut self, member: &str, value: impl Into<Value>) -> Self {
+        self.behaviour[member] = value.into();
+        self
+    }
+
+    /// Changes a member of the emulator's `limits`.
+    pub(crate) fn limited(mut self, member: &str, value: impl Into<Value>) -> Self {
+        self.limits[member] = value.into();
+        self
+    }
+
+    /// Starts the operator with other flags.
+    pub(crate) fn operated(mut self, flags: OperatorFlags) -> Self {
+        self.operator = Some(flags);
+        self
+    }
+
+    /// Starts no operator; [`World::start_operator`] does.
+    pub(crate) fn unoperated(mut self) -> Self {
+        self.operator = None;
+        self
+    }
+
+    /// Makes neither Connection nor Secrets.
+    pub(crate) fn unconnected(mut self) -> Self {
+        self.connected = false;
+        self
+    }
+
+    /// Builds the world.
+    pub(crate) async fn start(self) -> World {
+        World::build(self).await
+    }
+}
+
+/// Everything that a test stands on. Dropping it ends every process; after a panic it tells what they said.
+pub(crate) struct World {
+    /// The API server.
+    pub(crate) plane: &'static ControlPlane,
+    /// The test's own namespace.
+    pub(crate) namespace: String,
+    /// A client that may do everything.
+    pub(crate) client: Client,
+    /// Keys for OMS.
+    pub(crate) oms_keys: Keys,
+    /// Keys of the source store.
+    pub(crate) source_keys: Keys,
+    /// Keys of the destination store.
+    pub(crate) destination_keys: Keys,
+    /// The store to copy from.
+    pub(crate) source: EmbeddedStore,
+    /// The store to copy to.
+    pub(crate) destination: EmbeddedStore,
+    /// The emulated OMS.
+    pub(crate) emulator: Emulator,
+    /// The operator that [`Setup`] asked for, and those started later.
+    pub(crate) operators: Vec<Operator>,
+    http: reqwest::Client,
+    scratch: Scratch,
+}
+
+impl World {
+    /// A world with a running operator and a Connection that is on its way to be ready.
+    pub(crate) async fn start() -> Self {
+        Setup::default().start().await
+    }
+
+    async fn build(setup: Setup) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let plane = match setup.plane {
+            Some(plane) => plane,
+            None => tokio::task::spawn_blocking(|| ControlPlane::shared(oms_dev())).await.unwrap().unwrap(),
+        };
+        let client = plane.client().await.unwrap();
+        install_definitions(plane, &client).await;
+        let namespace = unique_namespace();
+        create_namespace(&client, &namespace).await;
+
+        let [oms_keys, source_keys, destination_keys] =
+            ["oms", "src", "dst"].map(|role| Keys::unique(role, &namespace.replace('-', "")));
+        let source = store("source", &source_keys).await;
+        let destination = store("destination", &destination_keys).await;
+        let config = json!({
+            "projects": [{
+                "id": PROJECT, "region": REGION,
+                "accessKeys": [{ "access": oms_keys.access, "secret": oms_keys.secret }],
+            }],
+            "stores": [
+                { "name": "source", "cloudType": "AWS", "region": "*", "endpoint": source.endpoint() },
+                { "name": "destination", "cloudType": "HuaweiCloud", "region": REGION,
+                  "endpoint": destination.endpoint() },
+            ],
+            "behaviour": setup.behaviour,
+            "limits": setup.limits,
+        });
+        let config = Config::parse(&config.to_string()).unwrap();
+        let emulator = Emulator::start(Options::local(config)).await.unwrap();
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let mut world = Self {
+            plane,
+            namespace,
+            client,
+            oms_keys,
+            source_keys,
+            destination_keys,
+            source,
+            destination,
+            emulator,
+            operators: Vec::new(),
+            http,
+            scratch: Scratch::create().unwrap(),
+        };
+        if setup.connected {
+            world.connect().await;
+        }
+        if let Some(flags) = setup.operator {
+            world.start_operator(&flags).await;
+        }
+        world
+    }
+
+    /// Makes the three Secrets and the Connection `default`.
+    pub(crate) async fn connect(&self) {
+        for (name, keys) in [
+            (OMS_SECRET, &self.oms_keys),
+            (SOURCE_SECRET, &self.source_keys),
+            (DESTINATION_SECRET, &self.destination_keys),
+        ] {
+            self.secret(name, &[("accessKey", &keys.access), ("secretKey", &keys.secret)]).await;
+        }
+        self.apply::<Connection>(self.connection_manifest()).await;
+    }
+
+    /// The manifest of the Connection `default`.
+    pub(crate) fn connection_manifest(&self) -> Value {
+        json!({
+            "apiVersion": "oms-operator.io/v1alpha1",
+            "kind": "Connection",
+            "metadata": { "name": CONNECTION },
+            "spec": {
+                "region": REGION,
+                "projectId": PROJECT,
+                "endpoint": self.emulator.endpoints().oms,
+                "credentials": { "secretRef": { "name": OMS_SECRET } },
+                "privacyAgreement": "Accepted",
+            },
+        })
+    }
+
+    /// Writes a Secret whole: keys that are not named go.
+    pub(crate) async fn secret(&self, name: &str, keys: &[(&str, &str)]) {
+        let data: serde_json::Map<_, _> =
+            keys.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
+        let secrets = self.api::<Secret>();
+        let made =
+            json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name }, "stringData": data });
+        let _ = secrets.delete(name, &Default::default()).await;
+        secrets.create(&PostParams::default(), &serde_json::from_value(made).unwrap()).await.unwrap();
+    }
+
+    /// Deletes a Secret.
+    pub(crate) async fn delete_secret(&self, name: &str) {
+        self.api::<Secret>().delete(name, &Default::default()).await.unwrap();
+    }
+
+    /// Applies an object in the test's namespace, server-side.
+    pub(crate) async fn apply<K>(&self, manifest: Value) -> K
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + DeserializeOwned
+            + std::fmt::Debug,
+    {
+        let name = manifest["metadata"]["name"].as_str().unwrap().to_owned();
+        let apply = PatchParams::apply("flow-test").force();
+        self.api::<K>().patch(&name, &apply, &Patch::Apply(&manifest)).await.unwrap()
+    }
+
+    /// The objects of a kind in the test's namespace.
+    pub(crate) fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// A MigrationTask of the whole source bucket `photos` into `photos-archive`, to be changed and applied.
+    pub(crate) fn migration(&self, name: &str) -> Draft<'_> {
+        Draft::new(self, name)
+    }
+
+    /// Runs kubectl in the test's namespace and returns what it printed; panics when it fails.
+    pub(crate) async fn kubectl(&self, arguments: &[&str]) -> String {
+        let (succeeded, output) = self.try_kubectl(arguments, "").await;
+        assert!(succeeded, "kubectl {arguments:?} failed: {output}");
+        output
+    }
+
+    /// Runs kubectl with `input` and returns whether it succeeded, with everything it printed.
+    pub(crate) async fn try_kubectl(&self, arguments: &[&str], input: &str) -> (bool, String) {
+        let mut command = self.plane.kubectl();
+        command.args(["--namespace", &self.namespace]).args(arguments);
+        let input = input.to_owned();
+        tokio::task::spawn_blocking(move || {
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            let mut child = command.spawn().unwrap();
+            child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+            let output = child.wait_with_output().unwrap();
+            let text = [output.stdout, output.stderr].concat();
+            (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+        })
+        .await
+        .unwrap()
+    }
+
+    /// A bucket of the source store.
+    pub(crate) fn source_bucket(&self, name: &str) -> Bucket {
+        bucket(&self.source, "eu-west-1", &self.source_keys, name)
+    }
+
+    /// A bucket of the destination store.
+    pub(crate) fn destination_bucket(&self, name: &str) -> Bucket {
+        bucket(&self.destination, REGION, &self.destination_keys, name)
+    }
+
+    /// Makes the buckets `photos` and `photos-archive`, the first with `count` small objects named `00000.txt` and on.
+    pub(crate) async fn put_objects(&self, count: usize) {
+        use futures::{StreamExt as _, TryStreamExt as _};
+        let source = self.source_bucket("photos");
+        source.create().await.unwrap();
+        self.destination_bucket("photos-archive").create().await.unwrap();
+        let source = &source;
+        futures::stream::iter(0..count)
+            .map(async |number| {
+                let contents = format!("object number {number}");
+                source.put(&format!("{number:05}.txt"), "text/plain", &[], contents.into()).await
+            })
+            .buffer_unordered(16)
+            .try_collect::<()>()
+            .await
+            .unwrap();
+    }
+
+    /// Starts one more operator and waits until it is ready; returns its place in [`World::operators`].
+    pub(crate) async fn start_operator(&mut self, flags: &OperatorFlags) -> usize {
+        let mut operator = self.spawn_operator(flags);
+        operator.wait_ready().await;
+        self.operators.push(operator);
+        self.operators.len() - 1
+    }
+
+    /// Starts an operator without waiting for it.
+    pub(crate) fn spawn_operator(&self, flags: &OperatorFlags) -> Operator {
+        Operator::spawn(self.plane, &self.namespace, self.scratch.path(), flags)
+    }
+
+    /// The operator that runs since the world began.
+    pub(crate) fn operator(&mut self) -> &mut Operator {
+        &mut self.operators[0]
+    }
+
+    /// What the emulator's admin API answers to a GET.
+    pub(crate) async fn admin(&self, path: &str) -> Value {
+        let url = format!("{}{path}", self.emulator.endpoints().admin);
+        self.http.get(url).send().await.unwrap().error_for_status().unwrap().json().await.unwrap()
+    }
+
+    /// The calls of an operation that OMS saw, the oldest first; `*` for all.
+    pub(crate) async fn journal(&self, operation: &str) -> Vec<Value> {
+        let path =
+            if operation == "*" { "/journal".to_owned() } else { format!("/journal?operation={operation}") };
+        self.admin(&path).await["entries"].as_array().unwrap().clone()
+    }
+
+    /// The calls of an operation that changed something at OMS.
+    pub(crate) async fn effects(&self, operation: &str) -> Vec<Value> {
+        let mut entries = self.journal(operation).await;
+        entries.retain(|entry| entry["effect"] == true);
+        entries
+    }
+
+    /// The tasks at OMS, in the shape of ShowTask.
+    pub(crate) async fn remote_tasks(&self) -> Vec<Value> {
+        self.admin("/state").await["tasks"].as_array().unwrap().clone()
+    }
+
+    /// Puts a fault in force.
+    pub(crate) async fn fault(&self, fault: Value) {
+        let url = format!("{}/faults", self.emulator.endpoints().admin);
+        let answer = self.http.post(url).json(&fault).send().await.unwrap();
+        assert!(answer.status().is_success(), "{fault}: {}", answer.text().await.unwrap());
+    }
+
+    /// Ends all faults.
+    pub(crate) async fn clear_faults(&self) {
+        let url = format!("{}/faults", self.emulator.endpoints().admin);
+        self.http.delete(url).send().await.unwrap().error_for_status().unwrap();
+    }
+
+    /// The events about an object, as `reason: note`.
+    pub(crate) async fn events(&self, name: &str) -> Vec<String> {
+        let events = self.api::<Event>().list(&ListParams::default()).await.unwrap();
+        events
+            .into_iter()
+            .filter(|event| event.involved_object.name.as_deref() == Some(name))
+            .map(|event| {
+                format!("{}: {}", event.reason.unwrap_or_default(), event.message.unwrap_or_default())
+            })
+            .collect()
+    }
+
+    /// Waits for an event about an object.
+    pub(crate) async fn wait_event(&self, name: &str, reason: &str) {
+        eventually(&format!("an event {reason} about {name}"), async || {
+            let events = self.events(name).await;
+            let told = events.iter().any(|event| event.starts_with(&format!("{reason}: ")));
+            told.then_some(()).ok_or_else(|| format!("{events:#?}"))
+        })
+        .await;
+    }
+
+    /// Waits until condition `Ready` of a Connection has a status and a reason.
+    pub(crate) async fn wait_connection(&self, name: &str, status: &str, reason: &str) -> Connection {
+        let connections = self.api::<Connection>();
+        eventually(&format!("Connection {name} has Ready={status} {reason}"), async || {
+            let connection = connections.get(name).await.map_err(|error| error.to_string())?;
+            let conditions =
+                connection.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
+            let holds = conditions.iter().any(|condition| {
+                condition.type_ == "Ready" && condition.status == status && condition.reason == reason
+            });
+            if holds { Ok(connection) } else { Err(format!("{conditions:#?}")) }
+        })
+        .await
+    }
+
+    /// Waits until the operator has polled OMS, or done its housekeeping, a few times more; the proof that it had its
+    /// chances. Counts looks at the Connection's Secret through the API server's audit-free way: time alone.
+    pub(crate) async fn let_polls_pass(&self, count: u32) {
+        // The one place that waits for time: that nothing happens has no condition to wait for.
+        tokio::time::sleep(Duration::from_millis(250) * count).await;
+    }
+
+    fn tell(&self) {
+        eprintln!("--- namespace {}", self.namespace);
+        for operator in &self.operators {
+            eprintln!("--- end of the log of {}\n{}", operator.name(), operator.log_tail(60));
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.tell();
+        }
+    }
+}
+
+/// Looks until something holds and returns what it found; an error is what was seen instead.
+pub(crate) async fn eventually<T, F>(what: &str, look: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Result<T, String>>,
+{
+    eventually_within(LIMIT, what, look).await
+}
+
+/// The same with a limit of its own.
+pub(crate) async fn eventually_within<T, F>(limit: Duration, what: &str, mut look: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Result<T, String>>,
+{
+    let deadline = Instant::now() + limit;
+    loop {
+        match look().await {
+            Ok(found) => return found,
+            Err(seen) => assert!(Instant::now() < deadline, "not within {limit:?}: {what}; seen: {seen}"),
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+fn unique_namespace() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    format!("flow-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+async fn create_namespace(client: &Client, name: &str) {
+    let mut namespace = Namespace::default();
+    namespace.metadata.name = Some(name.to_owned());
+    Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &namespace).await.unwrap();
+}
+
+/// Installs the definitions once per process and server.
+async fn install_definitions(plane: &ControlPlane, client: &Client) {
+    static INSTALLED: tokio::sync::Mutex<Vec<String>> = tokio::sync::Mutex::const_new(Vec::new());
+    let mut installed = INSTALLED.lock().await;
+    if !installed.iter().any(|server| server == plane.server()) {
+        crds::install(client, &api::crds()).await.unwrap();
+        installed.push(plane.server().to_owned());
+    }
+}
+
+async fn store(name: &str, keys: &Keys) -> EmbeddedStore {
+    EmbeddedStore::start(StoreConfig {
+        name: name.to_owned(),
+        dir: None,
+        listen: ([127, 0, 0, 1], 0).into(),
+        access_keys: vec![(keys.access.clone(), keys.secret.clone().into())],
+    })
+    .await
+    .unwrap()
+}
+
+fn bucket(store: &EmbeddedStore, region: &str, keys: &Keys, name: &str) -> Bucket {
+    let endpoint = Endpoint {
+        url: store.endpoint(),
+        region: region.to_owned(),
+        cloud: String::new(),
+        access_key: keys.access.clone(),
+        secret_key: keys.secret.clone(),
+    };
+    Bucket::new(&endpoint, name).unwrap()
+}
+
+/// The name of an object with its UID, for messages.
+pub(crate) fn described(task: &MigrationTask) -> String {
+    format!("{} ({:?})", task.name_any(), task.status)
+}
