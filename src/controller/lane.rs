@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt, TryStreamExt, future};
 use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
-use kube::core::DeserializeGuard;
+use kube::core::{DeserializeGuard, object::HasStatus};
 use kube::runtime::controller::{self, Action, ReconcileReason, ReconcileRequest, trigger_self};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::utils::{Predicate, PredicateConfig};
@@ -51,7 +51,7 @@ pub(super) struct Lanes<K: Resource<DynamicType = ()> + 'static> {
 
 impl<K> Lanes<K>
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    K: Resource<DynamicType = ()> + HasStatus + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
     /// Lanes of a namespaced kind.
     pub(super) fn namespaced(client: &kube::Client, watch: &Watch, wakes: Wakes<K>) -> Self
@@ -117,12 +117,15 @@ where
 
 impl<K> Lane<K>
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    K: Resource<DynamicType = ()> + HasStatus + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
     fn open(api: Api<DeserializeGuard<K>>, namespace: Option<String>) -> Self {
         let (store, writer) = reflector::store();
         let (fill, filled) = watch::channel(false);
-        let changed = predicates::generation.combine(predicates::finalizers).combine(predicates::annotations);
+        let changed = predicates::generation
+            .combine(predicates::finalizers)
+            .combine(predicates::annotations)
+            .combine(has_status);
         let stream = watcher(api, watcher::Config::default())
             .default_backoff()
             .modify(|object: &mut DeserializeGuard<K>| object.managed_fields_mut().clear())
@@ -168,6 +171,11 @@ where
         .for_each(|_| future::ready(()))
         .await;
     }
+}
+
+/// A predicate: a status that somebody erased has to be found again; other changes of it are our own.
+fn has_status<K: HasStatus>(object: &DeserializeGuard<K>) -> Option<u64> {
+    Some(u64::from(object.0.as_ref().is_ok_and(|object| object.status().is_some())))
 }
 
 /// Wakes the unfinished tasks of namespaces.

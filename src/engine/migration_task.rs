@@ -153,8 +153,10 @@ impl Pass<'_> {
         let Some(status) = &self.task.status else { return false };
         let over =
             matches!(status.phase, Some(Phase::Succeeded | Phase::SucceededWithFailures | Phase::Failed));
-        let asked = self.task.annotations().get(api::RECONCILE_REQUESTED_AT)
-            != status.last_handled_reconcile_at.as_ref();
+        // Nothing can become of a finished task; a failed one may have been started at the console.
+        let asked = status.phase == Some(Phase::Failed)
+            && self.task.annotations().get(api::RECONCILE_REQUESTED_AT)
+                != status.last_handled_reconcile_at.as_ref();
         over && status.task_id.is_some() && !asked && self.task.metadata.deletion_timestamp.is_none()
     }
 

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use oms_operator::api::Phase;
-use serde_json::json;
 
 use crate::migration::condition;
 use crate::world::World;
@@ -41,7 +40,9 @@ async fn an_applied_manifest_moves_every_object_and_then_costs_nothing() {
 
     // The objects are there, byte for byte.
     let sent = source.fingerprints(|_| ()).await.unwrap();
-    let arrived = destination.fingerprints(|_| ()).await.unwrap();
+    let mut arrived = destination.fingerprints(|_| ()).await.unwrap();
+    // OMS's own lists of what it copied.
+    arrived.retain(|key, _| !key.starts_with("oms/task/"));
     assert_eq!(sent.len(), KEYS.len());
     assert_eq!(sent, arrived);
 
@@ -104,6 +105,5 @@ async fn an_applied_manifest_moves_every_object_and_then_costs_nothing() {
     assert_eq!(spent, 0, "fifty looks at a finished task are no business of OMS");
 
     let ended = world.operator().terminate(Duration::from_secs(10)).await;
-    assert!(ended.is_some_and(|status| status.success()), "{ended:?}");
-    let _ = json!({});
+    assert!(ended.is_some_and(|status| status.success()), "SIGTERM is a clean end: {ended:?}");
 }
