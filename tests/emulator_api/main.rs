@@ -1,5 +1,5 @@
 //! The emulator's API, over real HTTP, against real S3 stores.
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
 #![cfg(feature = "emulator")]
 
 mod admin;
