@@ -174,6 +174,7 @@ where
 }
 
 /// A predicate: a status that somebody erased has to be found again; other changes of it are our own.
+#[expect(clippy::unnecessary_wraps, reason = "the shape of a predicate")]
 fn has_status<K: HasStatus>(object: &DeserializeGuard<K>) -> Option<u64> {
     Some(u64::from(object.0.as_ref().is_ok_and(|object| object.status().is_some())))
 }

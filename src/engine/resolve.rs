@@ -122,7 +122,7 @@ impl Engine {
             {
                 return Ok(refused);
             }
-            return Ok(self.resolve_pinned(pinned, found.as_ref()));
+            return Ok(self.resolve_pinned(pinned, found.as_ref(), &namespace, deleting));
         }
         let found = match found {
             Ok(found) => found,
@@ -156,33 +156,35 @@ impl Engine {
         Ok(Some(down(Reason::NamespaceNotAllowed, message)))
     }
 
-    /// The pinned connection stays, whatever the reference would mean now.
-    fn resolve_pinned(&self, pinned: &PinnedConnection, found: Option<&Found>) -> Resolved {
-        let Some(session) = self.sessions.pinned(pinned) else {
-            let exists = found.is_some_and(|found| found.uid == pinned.uid);
-            if exists && !self.has_tried(&pinned.uid) {
-                return Resolved::NotYet;
-            }
-            if exists {
-                return not_ready(
-                    pinned.kind,
-                    &pinned.name,
-                    found.and_then(|found| found.ready_message.as_deref()),
-                );
-            }
-            let message = format!(
-                "{} `{}`, to which this task is pinned, does not exist any more. \
-                 Without its keys the operator cannot look at the task",
-                pinned.kind, pinned.name
-            );
-            return down(Reason::ConnectionNotFound, message);
+    /// The pinned connection stays, whatever the reference would mean now. When it is gone, its keys serve only
+    /// to clean up after a deleted object.
+    fn resolve_pinned(
+        &self,
+        pinned: &PinnedConnection,
+        found: Option<&Found>,
+        namespace: &str,
+        deleting: bool,
+    ) -> Resolved {
+        let itself = match pinned.kind {
+            ConnectionKind::Connection => self.stores.connection(namespace, &pinned.name),
+            ConnectionKind::ClusterConnection => self.stores.cluster_connection(&pinned.name),
+        };
+        let itself = itself.filter(|itself| itself.uid == pinned.uid);
+        if itself.is_none() && !deleting {
+            return gone(pinned);
+        }
+        let Some(session) = self.sessions.get(&pinned.uid) else {
+            return match itself {
+                Some(itself) if self.has_tried(&pinned.uid) => {
+                    not_ready(pinned.kind, &pinned.name, itself.ready_message.as_deref())
+                }
+                Some(_) => Resolved::NotYet,
+                None => gone(pinned),
+            };
         };
         if !session.usable {
-            return not_ready(
-                pinned.kind,
-                &pinned.name,
-                found.and_then(|found| found.ready_message.as_deref()),
-            );
+            let why = itself.and_then(|itself| itself.ready_message);
+            return not_ready(pinned.kind, &pinned.name, why.as_deref());
         }
         let moved = (session.pinned.endpoint != pinned.endpoint
             || session.pinned.project_id != pinned.project_id)
@@ -218,6 +220,15 @@ impl Engine {
 
 fn down(reason: Reason, message: String) -> Resolved {
     Resolved::Link(Link::Down { reason, message }, None)
+}
+
+fn gone(pinned: &PinnedConnection) -> Resolved {
+    let message = format!(
+        "{} `{}`, to which this task is pinned, does not exist any more. Without its keys the operator cannot look at \
+         the task, which goes on at OMS. Delete this object and create it anew with another connection",
+        pinned.kind, pinned.name
+    );
+    down(Reason::ConnectionNotFound, message)
 }
 
 fn not_ready(kind: ConnectionKind, name: &str, why: Option<&str>) -> Resolved {

@@ -67,11 +67,6 @@ impl Sessions {
         self.lock().get(uid).cloned()
     }
 
-    /// The session of a connection that may be gone, by what an object pinned.
-    pub(super) fn pinned(&self, pinned: &PinnedConnection) -> Option<Session> {
-        self.get(&pinned.uid)
-    }
-
     /// Opens or renews a session.
     pub(super) fn open(&self, session: Session) {
         session.project.join(&session.pinned.uid, session.client.clone(), session.rate);
@@ -90,6 +85,10 @@ impl Sessions {
     pub(super) fn orphan(&self, kind: ConnectionKind, exists: impl Fn(&str) -> bool) {
         for session in self.lock().values_mut().filter(|session| session.pinned.kind == kind) {
             session.exists = exists(&session.pinned.uid);
+            if !session.exists {
+                // From here on its keys serve clean-ups only.
+                session.project.leave(&session.pinned.uid);
+            }
         }
     }
 
