@@ -6,4 +6,9 @@ mod migration;
 mod operator;
 mod world;
 
+mod crash;
+mod deletion;
 mod first_migration;
+mod live_settings;
+mod suspend;
+mod two_operators;

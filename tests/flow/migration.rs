@@ -80,7 +80,11 @@ pub(crate) struct Migration<'w> {
     pub(crate) name: String,
 }
 
-impl Migration<'_> {
+impl<'w> Migration<'w> {
+    pub(crate) fn existing(world: &'w World, name: &str) -> Self {
+        Self { world, name: name.to_owned() }
+    }
+
     fn api(&self) -> Api<MigrationTask> {
         self.world.api()
     }

@@ -22,7 +22,7 @@ use oms_operator::emulator::store::{EmbeddedStore, StoreConfig};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::migration::Draft;
+use crate::migration::{Draft, Migration};
 use crate::operator::{Operator, OperatorFlags};
 
 /// How long a condition may take to come true; generous, as two cores are shared by everything.
@@ -288,6 +288,11 @@ impl World {
     /// A MigrationTask of the whole source bucket `photos` into `photos-archive`, to be changed and applied.
     pub(crate) fn migration(&self, name: &str) -> Draft<'_> {
         Draft::new(self, name)
+    }
+
+    /// A MigrationTask that was applied before.
+    pub(crate) fn existing(&self, name: &str) -> Migration<'_> {
+        Migration::existing(self, name)
     }
 
     /// Runs kubectl in the test's namespace and returns what it printed; panics when it fails.
