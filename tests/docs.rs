@@ -1,0 +1,230 @@
+//! What the documents point at exists, and their map of the code is whole.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize as _;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(name: &str) -> String {
+    fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// Every Markdown file, by its path from the root.
+fn documents() -> Vec<String> {
+    fn collect(folder: &Path, found: &mut Vec<String>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                collect(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                found.push(path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned());
+            }
+        }
+    }
+    let mut found = vec!["README.md".to_owned(), "CONTRIBUTING.md".to_owned(), "CHANGELOG.md".to_owned()];
+    collect(&root().join("docs"), &mut found);
+    collect(&root().join("examples"), &mut found);
+    found
+}
+
+/// The text without its fenced blocks and without code in a line.
+fn prose(text: &str) -> String {
+    let mut fenced = false;
+    let text: String = text
+        .lines()
+        .filter(|line| {
+            let fence = line.trim_start().starts_with("```");
+            fenced ^= fence;
+            !fenced && !fence
+        })
+        .fold(String::new(), |text, line| text + line + "\n");
+    text.split('`').step_by(2).collect()
+}
+
+/// The fenced blocks of a language.
+fn blocks<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
+    let opening = format!("```{language}\n");
+    text.split(opening.as_str()).skip(1).filter_map(|rest| rest.split("```").next()).collect()
+}
+
+/// Targets of `[text](target)`.
+fn links(text: &str) -> Vec<&str> {
+    text.split("](").skip(1).filter_map(|rest| rest.split(')').next()).collect()
+}
+
+/// The anchors that GitHub makes of the headings.
+fn anchors(text: &str) -> BTreeSet<String> {
+    text.lines()
+        .filter(|line| line.starts_with('#'))
+        .map(|line| {
+            let title = line.trim_start_matches('#').trim().to_lowercase();
+            title
+                .chars()
+                .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'))
+                .map(|c| if c == ' ' { '-' } else { c })
+                .collect()
+        })
+        .collect()
+}
+
+#[test]
+fn every_relative_link_leads_somewhere() {
+    let mut seen = 0;
+    for document in documents() {
+        let text = read(&document);
+        let folder = root().join(&document).parent().unwrap().to_owned();
+        for link in links(&prose(&text)).into_iter().filter(|link| !link.contains("://")) {
+            seen += 1;
+            let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = if path.is_empty() { root().join(&document) } else { folder.join(path) };
+            assert!(target.exists(), "{document} links to {link}, which does not exist");
+            if !anchor.is_empty() {
+                let text = fs::read_to_string(&target).unwrap();
+                assert!(
+                    anchors(&text).contains(anchor),
+                    "{document} links to {link}, which is no heading there"
+                );
+            }
+        }
+    }
+    assert!(seen > 20, "the documents were read");
+}
+
+#[test]
+fn the_code_map_has_every_room() {
+    let map = read("CONTRIBUTING.md");
+    for entry in fs::read_dir(root().join("src")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let room = if path.is_dir() { format!("`src/{name}/`") } else { format!("`src/{name}`") };
+        // `lib.rs` only lists the others.
+        assert!(map.contains(&room) || name == "lib.rs", "the code map in CONTRIBUTING.md lacks {room}");
+    }
+}
+
+#[test]
+fn every_recipe_that_is_named_exists() {
+    let makefile = read("Makefile");
+    let mut seen = BTreeSet::new();
+    for document in documents() {
+        for line in read(&document).lines() {
+            let words: Vec<&str> =
+                line.split(|c: char| !(c.is_alphanumeric() || c == '-' || c == '`' || c == '$')).collect();
+            let commands = words.iter().enumerate().filter(|(at, word)| {
+                let starts_line = *at == 0 || words[at - 1] == "$";
+                **word == "`make" || (**word == "make" && starts_line)
+            });
+            for recipe in commands.filter_map(|(at, _)| words.get(at + 1)) {
+                let recipe = recipe.trim_end_matches('`');
+                if recipe.is_empty() {
+                    continue;
+                }
+                seen.insert(recipe.to_owned());
+                assert!(
+                    makefile.lines().any(|line| line.starts_with(&format!("{recipe}:"))),
+                    "{document} names `make {recipe}`, which the Makefile does not have"
+                );
+            }
+        }
+    }
+    for shown in ["demo", "test", "dev", "build", "check"] {
+        assert!(seen.contains(shown), "`make {shown}` is told nowhere");
+    }
+}
+
+#[test]
+fn every_example_that_is_named_exists() {
+    for document in documents() {
+        let text = read(&document);
+        for rest in text.split("examples/").skip(1) {
+            let end = rest.find(|c: char| !(c.is_alphanumeric() || matches!(c, '-' | '.' | '_')));
+            let name = rest[..end.unwrap_or(rest.len())].trim_end_matches('.');
+            assert!(
+                root().join("examples").join(name).exists(),
+                "{document} names examples/{name}, which does not exist"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_flag_is_in_the_operations_guide_with_its_default() {
+    use clap::CommandFactory as _;
+    let guide = read("docs/operations.md");
+    let mut cli = oms_operator::cli::Cli::command();
+    cli.build();
+    let run = cli.find_subcommand("run").unwrap();
+    for argument in run.get_arguments() {
+        let Some(flag) = argument.get_long() else { continue };
+        // Only for tests.
+        if matches!(flag, "help" | "version" | "time-scale") {
+            continue;
+        }
+        let row = guide.lines().find(|line| line.starts_with(&format!("| `--{flag}` |")));
+        let row = row.unwrap_or_else(|| panic!("docs/operations.md does not tell of --{flag}"));
+        for default in argument.get_default_values() {
+            let default = default.to_str().unwrap();
+            assert!(row.contains(&format!("| `{default}` |")), "--{flag} has the default {default}: {row}");
+        }
+        let variable = argument.get_env().unwrap().to_str().unwrap();
+        let name = if flag == "log" { "LOG".to_owned() } else { flag.to_uppercase().replace('-', "_") };
+        assert_eq!(variable, format!("OMS_OPERATOR_{name}"), "the guide tells how variables are named");
+    }
+}
+
+#[test]
+fn every_metric_that_is_named_exists() {
+    let guide = read("docs/operations.md");
+    let metrics = oms_operator::telemetry::Metrics::new();
+    // What has labels shows only once it happened.
+    metrics.reconciled("MigrationTask", "ok", Duration::ZERO);
+    metrics.oms_call("ListTasks", "ok", Duration::ZERO);
+    metrics.kubernetes_write("MigrationTask", "patch");
+    metrics.set_phase_counts("MigrationTask", [("Running", 1)]);
+    metrics.poll("ok", 1);
+    metrics.search("complete");
+    let exposed = metrics.render();
+    let types: BTreeSet<&str> = exposed
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE oms_operator_")?.split(' ').next())
+        .collect();
+    let section = guide.split("## Metrics").nth(1).unwrap().split("\n## ").next().unwrap();
+    let names: Vec<&str> = section
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split(" | ").next())
+        .flat_map(|cell| cell.split('`'))
+        .map(|name| name.split('{').next().unwrap().trim())
+        .filter(|name| !name.is_empty() && *name != ",")
+        .collect();
+    assert!(names.len() > 15, "{names:?}");
+    for name in names {
+        let family = name.trim_end_matches("_total").trim_end_matches("_info");
+        assert!(types.contains(family) || types.contains(name), "no metric {name} in {types:?}");
+    }
+}
+
+#[test]
+fn every_block_of_yaml_can_be_read() {
+    for document in documents() {
+        for block in blocks(&read(&document), "yaml") {
+            for part in serde_yaml::Deserializer::from_str(block) {
+                serde_json::Value::deserialize(part).unwrap_or_else(|error| panic!("{document}: {error}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn the_decisions_are_all_in_their_index() {
+    let index = read("docs/adr/README.md");
+    for entry in fs::read_dir(root().join("docs/adr")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(name == "README.md" || index.contains(&format!("({name})")), "the index lacks {name}");
+    }
+}
