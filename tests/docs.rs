@@ -1,4 +1,5 @@
 //! What the documents point at exists, and their map of the code is whole.
+#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 use std::collections::BTreeSet;
 use std::fs;
