@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::{Draft, LookAgain, Plan, Step, words};
+use super::{Draft, LookAgain, Plan, Step, later, words};
 use crate::api::CreateIntent;
 use crate::api::conditions::Reason;
 use crate::plan::seen::{Call, Delivered, Keys, LinkUp, RemoteTask, Search, TroubleKind};
@@ -15,6 +15,9 @@ use crate::plan::token::Token;
 
 /// How many complete searches have to find nothing, after the fence, before a create is repeated.
 const EMPTY_SEARCHES: usize = 2;
+
+/// How old `sentAt` may be when the call is made; the fence has room for it.
+const FRESH: Duration = Duration::from_mins(1);
 
 /// Nothing was created and nothing is under way.
 pub(super) fn plan_new(mut draft: Draft<'_>) -> Plan {
@@ -25,6 +28,7 @@ pub(super) fn plan_new(mut draft: Draft<'_>) -> Plan {
         let message = "`spec.suspend` is true: the task is not created; set it to false to create it";
         return draft.finish(Situation::new(Row::Suspended, Reason::Suspended, message), Step::Rest, None);
     }
+    draft.status.suspended_at = None;
     let (mut draft, link) = match draft.link() {
         Ok(linked) => linked,
         Err(plan) => return *plan,
@@ -94,7 +98,6 @@ fn intend(mut draft: Draft<'_>, link: &LinkUp) -> Plan {
         Some(CreateIntent { token: token.to_string(), started_at: exact(draft.view.now), sent_at: None });
     draft.status.failure = None;
     draft.status.next_attempt_at = None;
-    draft.status.suspended_at = None;
     draft.note_keys();
     draft.finish(creating(), Step::Rest, LookAgain::after(Duration::ZERO))
 }
@@ -106,15 +109,13 @@ fn creating() -> Situation {
 /// The intent is on record, the ID is not.
 pub(super) fn plan_under_way(mut draft: Draft<'_>) -> Plan {
     let Some(intent) = draft.status.create.clone() else { return plan_new(draft) };
-    if let Some(trouble) = draft.view.trouble.filter(|trouble| trouble.call == Call::Create)
-        && trouble.delivery != Delivered::Unknown
-        && intent.sent_at.is_some()
-        && draft.view.permit.is_none()
-    {
+    if had_no_effect(&draft) {
         return refused(draft);
     }
-    if intent.sent_at.is_none() && draft.suspended() {
-        draft.status.create = None;
+    // A token of another object came with a restored status; nothing of ours was sent with it.
+    let foreign = Token::parse(&intent.token).is_none_or(|token| token.object != *draft.view.mark);
+    if intent.sent_at.is_none() && (draft.suspended() || foreign) {
+        draft.take_intent_back();
         return plan_new(draft);
     }
     let (mut draft, _) = match draft.link() {
@@ -124,8 +125,16 @@ pub(super) fn plan_under_way(mut draft: Draft<'_>) -> Plan {
     let newer_than = intent.sent_at.as_ref().unwrap_or(&intent.started_at).0;
     match draft.view.search {
         Search::Done { found, .. } if !found.is_empty() => {
-            let keep = best(found);
-            return record(draft, keep.id, Some(keep.name.clone()));
+            // Earlier attempts are over: what still shows of one is removed, never taken for this one.
+            let attempt = draft.status.attempt.unwrap_or(1);
+            let is_current =
+                |task: &&RemoteTask| task.token.as_ref().is_none_or(|token| token.attempt >= attempt);
+            let current: Vec<_> = found.iter().filter(is_current).collect();
+            if let Some(keep) = best(&current) {
+                return record(draft, keep.id, Some(keep.name.clone()));
+            }
+            let step = Step::RemoveDuplicate(found[0].id);
+            return draft.finish(creating(), step, LookAgain::after(Duration::from_secs(2)));
         }
         _ if draft.view.permit.is_some() => {}
         Search::Done { started_at, .. } if *started_at > newer_than => {}
@@ -147,9 +156,18 @@ pub(super) fn plan_under_way(mut draft: Draft<'_>) -> Plan {
             }
             draft.finish(creating(), Step::Rest, LookAgain::after(Duration::ZERO))
         }
-        Some(sent) if draft.view.permit == Some(sent.0) => send(draft, &intent),
+        Some(sent) if draft.view.permit == Some(sent.0) => {
+            if later(sent.0, FRESH) < draft.view.now {
+                // Something held the call up. The fence counts from `sentAt`, so it has to be true when it is sent.
+                if let Some(create) = &mut draft.status.create {
+                    create.sent_at = Some(exact(draft.view.now));
+                }
+                return draft.finish(creating(), Step::Rest, LookAgain::after(Duration::ZERO));
+            }
+            send(draft, &intent)
+        }
         Some(sent) => {
-            let fence = sent.0 + draft.view.policy.create_fence;
+            let fence = later(sent.0, draft.view.policy.create_fence);
             let Search::Done { empty, .. } = draft.view.search else {
                 return unconfirmed(draft, &intent, Some(Step::Search));
             };
@@ -170,7 +188,7 @@ fn send(mut draft: Draft<'_>, intent: &CreateIntent) -> Plan {
     match draft.view.keys {
         Keys::NotRead => return draft.keep(Step::ReadKeys, None),
         Keys::Missing { reason, message } => {
-            draft.status.create = None;
+            draft.take_intent_back();
             draft.tell_keys();
             let situation = Situation::new(Row::Blocked, *reason, message.clone());
             let again = LookAgain::after(draft.view.policy.secret_check_interval);
@@ -178,8 +196,12 @@ fn send(mut draft: Draft<'_>, intent: &CreateIntent) -> Plan {
         }
         Keys::Ready(_) => draft.note_keys(),
     }
-    let step = Token::parse(&intent.token).map_or(Step::Rest, Step::Create);
-    draft.finish(creating(), step, LookAgain::after(Duration::ZERO))
+    let own = Token::parse(&intent.token).filter(|token| token.object == *draft.view.mark);
+    if let Some(token) = own {
+        return draft.finish(creating(), Step::Create(token), LookAgain::after(Duration::ZERO));
+    }
+    draft.take_intent_back();
+    draft.finish(creating(), Step::Rest, LookAgain::after(Duration::ZERO))
 }
 
 /// The answer got lost, or another process sent it: search until it shows or cannot come any more.
@@ -205,13 +227,20 @@ fn unconfirmed(draft: Draft<'_>, intent: &CreateIntent, step: Option<Step>) -> P
 }
 
 /// Which of several tasks with our mark is kept: the one that copied most, else the lowest ID.
-fn best(found: &[RemoteTask]) -> &RemoteTask {
-    found
-        .iter()
-        .min_by_key(|task| {
-            (std::cmp::Reverse(task.counters.bytes_done), std::cmp::Reverse(task.counters.succeeded), task.id)
-        })
-        .unwrap_or(&found[0])
+fn best<'a>(found: &[&'a RemoteTask]) -> Option<&'a RemoteTask> {
+    found.iter().copied().min_by_key(|task| {
+        (std::cmp::Reverse(task.counters.bytes_done), std::cmp::Reverse(task.counters.succeeded), task.id)
+    })
+}
+
+/// Whether OMS's answer says that the create that was sent came to nothing.
+pub(super) fn had_no_effect(draft: &Draft<'_>) -> bool {
+    let sent = draft.status.create.as_ref().is_some_and(|create| create.sent_at.is_some());
+    sent && draft.view.permit.is_none()
+        && draft
+            .view
+            .trouble
+            .is_some_and(|trouble| trouble.call == Call::Create && trouble.delivery != Delivered::Unknown)
 }
 
 /// Records the ID and clears the intent.
@@ -245,7 +274,7 @@ fn refused(mut draft: Draft<'_>) -> Plan {
         let situation = Situation { row: Row::Creating, ..words::situation(trouble) };
         return draft.finish(situation, Step::Rest, again);
     }
-    draft.status.create = None;
+    draft.take_intent_back();
     draft.status.failure = Some(words::failure(trouble));
     draft.status.next_attempt_at = words::may_pass(trouble.kind).then(|| whole_seconds(trouble.retry_at));
     draft.finish(words::situation(trouble), Step::Rest, again)

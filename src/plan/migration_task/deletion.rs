@@ -2,35 +2,37 @@
 
 use std::time::Duration;
 
-use super::{Draft, LookAgain, Plan, Step};
+use super::{Draft, LookAgain, Plan, Step, create, later};
 use crate::api::DeletionPolicy;
 use crate::api::conditions::Reason;
 use crate::plan::seen::{Link, Remote, RemoteState, Search, TroubleKind};
 use crate::plan::situation::{Row, Situation};
+
+/// From so many refusals of a call in a row on, the clean-up counts as blocked.
+const STUBBORN: u32 = 4;
 
 fn deleting(message: impl Into<String>) -> Situation {
     Situation::new(Row::Deleting, Reason::Deleting, message)
 }
 
 /// Plans for an object that is being deleted.
-pub(super) fn plan(draft: Draft<'_>) -> Plan {
+pub(super) fn plan(mut draft: Draft<'_>) -> Plan {
     if !draft.has_finalizer() {
         return draft.keep(Step::Rest, None);
     }
     let policy = draft.spec().deletion_policy.unwrap_or(draft.view.policy.deletion_policy);
-    let recorded = draft
-        .status
-        .task_id
-        .as_deref()
-        .and_then(|id| id.parse::<u64>().ok())
-        .or(draft.view.created.map(|(id, _)| *id));
+    let recorded = draft.status.task_id.as_deref().and_then(|id| id.parse::<u64>().ok());
     let sent = draft.status.create.as_ref().and_then(|create| create.sent_at.as_ref()).map(|at| at.0);
     if policy == DeletionPolicy::Orphan {
         return release(draft);
     }
+    if let (None, Some((id, name))) = (recorded, draft.view.created) {
+        record(&mut draft, *id, name);
+        return draft.finish(deleting(waiting_words(policy)), Step::Rest, LookAgain::after(Duration::ZERO));
+    }
     match (recorded, sent) {
         (None, None) => release(draft),
-        (None, Some(_)) if draft.view.permit.is_some() => release(draft),
+        (None, Some(_)) if draft.view.permit.is_some() || create::had_no_effect(&draft) => release(draft),
         (None, Some(sent)) => find(draft, sent),
         (Some(id), _) => end(draft, id, policy),
     }
@@ -45,13 +47,13 @@ fn find(mut draft: Draft<'_>, sent: jiff::Timestamp) -> Plan {
     if let Link::Down { message, .. } = draft.view.link {
         return abandon_later(draft, message);
     }
-    let fence = sent + draft.view.policy.create_fence;
+    if let Some(why) = blocked(&draft) {
+        return abandon_later(draft, &why);
+    }
+    let fence = later(sent, draft.view.policy.create_fence);
     match draft.view.search {
         Search::Done { found, started_at, .. } if !found.is_empty() && *started_at > sent => {
-            let task = &found[0];
-            draft.status.task_id = Some(task.id.to_string());
-            draft.status.task_name = Some(task.name.clone());
-            draft.status.create = None;
+            record(&mut draft, found[0].id, &found[0].name);
             draft.finish(
                 deleting("The task is being removed from OMS"),
                 Step::Rest,
@@ -70,6 +72,26 @@ fn find(mut draft: Draft<'_>, sent: jiff::Timestamp) -> Plan {
     }
 }
 
+/// On record first: only a recorded task is looked at.
+fn record(draft: &mut Draft<'_>, id: u64, name: &str) {
+    draft.status.task_id = Some(id.to_string());
+    draft.status.task_name = Some(name.to_owned());
+    draft.status.create = None;
+}
+
+/// Why the clean-up cannot go on, when it is nothing that passes quickly.
+fn blocked(draft: &Draft<'_>) -> Option<String> {
+    let trouble = draft.view.trouble.filter(|trouble| trouble.retry_at > draft.view.now)?;
+    match trouble.kind {
+        TroubleKind::Credentials | TroubleKind::Permission => {
+            Some(format!("OMS refuses the connection's keys: {}", trouble.message))
+        }
+        TroubleKind::Conflict | TroubleKind::Throttled => None,
+        _ if trouble.count < STUBBORN => None,
+        _ => Some(trouble.message.clone()),
+    }
+}
+
 fn searching() -> Situation {
     deleting(
         "The answer to the create is not known: the operator searches for the task to remove it. Nothing to do",
@@ -81,12 +103,19 @@ fn end(draft: Draft<'_>, id: u64, policy: DeletionPolicy) -> Plan {
     if let Link::Down { message, .. } = draft.view.link {
         return abandon_later(draft, message);
     }
+    if let Some(why) = blocked(&draft)
+        && (*draft.view.remote != Remote::Gone || !draft.view.siblings.is_empty())
+    {
+        return abandon_later(draft, &why);
+    }
     if let Some(trouble) = draft.view.trouble.filter(|trouble| trouble.retry_at > draft.view.now) {
-        if matches!(trouble.kind, TroubleKind::Credentials | TroubleKind::Permission) {
-            return abandon_later(draft, &format!("OMS refuses the connection's keys: {}", trouble.message));
-        }
         let again = LookAgain::after(draft.until(trouble.retry_at));
         return draft.finish(deleting(waiting_words(policy)), Step::Rest, again);
+    }
+    if let Some(duplicate) = draft.view.siblings.iter().find(|task| task.id != id) {
+        let step = Step::RemoveDuplicate(duplicate.id);
+        let again = LookAgain::after(Duration::from_secs(2));
+        return draft.finish(deleting(waiting_words(policy)), step, again);
     }
     let keep = policy == DeletionPolicy::StopAndKeep;
     match draft.view.remote {
@@ -124,7 +153,7 @@ fn waiting_words(policy: DeletionPolicy) -> &'static str {
 /// Says that the clean-up is blocked, waits a bounded time, then lets go.
 fn abandon_later(draft: Draft<'_>, why: &str) -> Plan {
     let since = draft.view.task.metadata.deletion_timestamp.as_ref().map_or(draft.view.now, |at| at.0);
-    let give_up_at = since + draft.view.policy.cleanup_timeout;
+    let give_up_at = later(since, draft.view.policy.cleanup_timeout);
     if give_up_at <= draft.view.now {
         let task = draft
             .status

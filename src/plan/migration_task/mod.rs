@@ -167,6 +167,11 @@ pub fn plan(view: &View<'_>) -> Plan {
     }
 }
 
+/// A moment later than another; the end of time instead of an overflow, as a stored time can be any.
+fn later(at: Timestamp, span: Duration) -> Timestamp {
+    at.saturating_add(span).unwrap_or(Timestamp::MAX)
+}
+
 /// A plan in the making.
 struct Draft<'a> {
     view: &'a View<'a>,
@@ -292,6 +297,12 @@ impl<'a> Draft<'a> {
         {
             self.status.observed_credentials.clone_from(keys);
         }
+    }
+
+    /// Takes the intent back, before a task came of it: the spec thaws, the connection included.
+    fn take_intent_back(&mut self) {
+        self.status.create = None;
+        self.status.connection = None;
     }
 
     /// A plan that leaves the conditions as they are stored.

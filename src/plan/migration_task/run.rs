@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Draft, LookAgain, Plan, Step, words};
+use super::{Draft, LookAgain, Plan, Step, later, words};
 use crate::api::conditions::{Reason, types};
 use crate::api::{Acknowledgement, FailedObjects, Failure, Phase};
 use crate::plan::progress;
@@ -37,8 +37,10 @@ pub(super) fn plan(mut draft: Draft<'_>) -> Plan {
         return Plan { status, step: Step::Rest, look_again: again };
     }
     if let Some(duplicate) = draft.view.siblings.iter().find(|task| task.id != id) {
-        let step = Step::RemoveDuplicate(duplicate.id);
-        return Plan { status: draft.status, step, look_again: LookAgain::after(Duration::from_secs(2)) };
+        if held(&draft).is_none() {
+            let step = Step::RemoveDuplicate(duplicate.id);
+            return Plan { status: draft.status, step, look_again: LookAgain::after(Duration::from_secs(2)) };
+        }
     }
     match draft.view.remote {
         Remote::Pending => {
@@ -76,6 +78,7 @@ fn over(draft: Draft<'_>) -> Plan {
             Reason::ALL.iter().map(|(reason, _)| *reason).find(|reason| reason.as_str() == ready.reason);
         (reason, ready.message.clone())
     });
+    let message = if message.is_empty() { "The task is over".to_owned() } else { message };
     let reason = reason.unwrap_or(if status == "True" { Reason::Succeeded } else { Reason::TaskFailed });
     draft.finish(Situation::new(row, reason, message), Step::Rest, None)
 }
@@ -86,7 +89,7 @@ fn gone(mut draft: Draft<'_>) -> Plan {
         draft.status.task_id = None;
         draft.status.task_name = None;
         draft.status.progress = None;
-        draft.status.attempt = draft.status.attempt.map(|attempt| attempt + 1);
+        draft.status.attempt = draft.status.attempt.map(|attempt| attempt.saturating_add(1));
         if draft.suspended() {
             return draft.finish(suspended(true), Step::Rest, None);
         }
@@ -142,10 +145,11 @@ fn known(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
 }
 
 fn ended(draft: &mut Draft<'_>, remote: &RemoteTask) {
-    draft.status.finished_at = remote.started_at.map(|at| whole_seconds(at + remote.took)).or_else(|| {
-        // Without a time from OMS the moment at which we saw it has to do; it stays once written.
-        draft.status.finished_at.clone().or_else(|| Some(whole_seconds(draft.view.now)))
-    });
+    draft.status.finished_at =
+        remote.started_at.map(|at| whole_seconds(later(at, remote.took))).or_else(|| {
+            // Without a time from OMS the moment at which we saw it has to do; it stays once written.
+            draft.status.finished_at.clone().or_else(|| Some(whole_seconds(draft.view.now)))
+        });
     draft.status.failed_objects = (remote.counters.failed > 0)
         .then(|| FailedObjects { count: remote.counters.failed, list: remote.failed_list.clone() });
     draft.status.suspended_at = None;
@@ -175,6 +179,7 @@ fn succeeded(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
 }
 
 fn failed(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
+    let held_since = draft.status.suspended_at.clone();
     ended(&mut draft, remote);
     let RemoteFailure { code, message, remedy } = remote.failure.clone().unwrap_or_default();
     let surroundings = SURROUNDINGS.contains(&code.as_str()) && remote.counters.succeeded == 0;
@@ -188,7 +193,7 @@ fn failed(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
     let code = if code.is_empty() { String::new() } else { format!(" ({code})") };
     if draft.suspended() && surroundings {
         draft.status.next_attempt_at = None;
-        draft.status.suspended_at.get_or_insert_with(|| whole_seconds(draft.view.now));
+        draft.status.suspended_at = held_since.or_else(|| Some(whole_seconds(draft.view.now)));
         return draft.finish(suspended(false), Step::Rest, None);
     }
     if !surroundings {
@@ -215,14 +220,14 @@ fn retry(mut draft: Draft<'_>, remote: &RemoteTask, message: &str) -> Plan {
     let situation = Situation::new(Row::RetryDue, Reason::RetryScheduled, message);
     let due = draft.status.next_attempt_at.as_ref().map(|at| at.0);
     let started = draft.view.started_again_at.is_some_and(|at| due.is_some_and(|due| at >= due));
-    if draft.status.phase != Some(Phase::Retrying) || due.is_none() || started {
-        let restarts = draft.status.restarts.unwrap_or(0) + i64::from(started);
+    if due.is_none() || started {
+        let restarts = draft.status.restarts.unwrap_or(0).saturating_add(i64::from(started));
         if started {
             draft.status.restarts = Some(restarts);
         }
         let pause =
             Duration::from_mins(1).saturating_mul(1 << restarts.clamp(0, 4)).min(Duration::from_mins(10));
-        draft.status.next_attempt_at = Some(whole_seconds(draft.view.now + pause));
+        draft.status.next_attempt_at = Some(whole_seconds(later(draft.view.now, pause)));
         return draft.finish(situation, Step::Rest, LookAgain::after(Duration::from_secs(1)));
     }
     if *draft.view.keys == Keys::NotRead {
@@ -283,25 +288,29 @@ fn start(mut draft: Draft<'_>, remote: &RemoteTask, situation: Situation) -> Pla
 }
 
 fn stopped(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
-    if let Some(step) = live_settings(&mut draft, remote) {
-        let situation = Situation::new(Row::Active, Reason::Resuming, "The task is being started again");
-        return draft.finish(situation, step, LookAgain::fresh(1));
-    }
+    let step = live_settings(&mut draft, remote);
     if draft.status.suspended_at.is_none() {
+        draft.status.next_attempt_at = None;
         let message = "Somebody else stopped the task at OMS, and the operator leaves it so. \
                        Start it at the console, or set `spec.suspend` to true and back to false";
         let situation = Situation::new(Row::StoppedExternally, Reason::StoppedExternally, message);
-        return draft.finish(situation, Step::Rest, None);
+        let again = step.is_some().then(|| LookAgain::fresh(1)).flatten();
+        return draft.finish(situation, step.unwrap_or(Step::Rest), again);
     }
     let situation = Situation::new(Row::Active, Reason::Resuming, "The task is being started again");
-    start(draft, remote, situation)
+    match step {
+        Some(step) => draft.finish(situation, step, LookAgain::fresh(1)),
+        None => start(draft, remote, situation),
+    }
 }
 
 fn suspend(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
     // On record before the call: a task that we stopped is ours to start again.
     draft.status.suspended_at.get_or_insert_with(|| whole_seconds(draft.view.now));
     let stopping = |message: &str| Situation::new(Row::Stopping, Reason::Suspending, message);
-    if let Some(trouble) = held(&draft) {
+    if remote.state != RemoteState::Stopped
+        && let Some(trouble) = held(&draft)
+    {
         let again = LookAgain::after(draft.until(trouble.retry_at));
         return draft.finish(stopping("The task is being stopped"), Step::Rest, again);
     }
@@ -340,7 +349,7 @@ fn active(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
     draft.status.failed_objects = None;
     draft.status.failure = None;
     if draft.status.next_attempt_at.take().is_some() {
-        draft.status.restarts = Some(draft.status.restarts.unwrap_or(0) + 1);
+        draft.status.restarts = Some(draft.status.restarts.unwrap_or(0).saturating_add(1));
     }
     let (reason, message) = match remote.state {
         RemoteState::Waiting => {
@@ -411,6 +420,5 @@ fn hold(draft: Draft<'_>, trouble: &Trouble) -> Plan {
     let again = again.min(draft.view.policy.secret_check_interval);
     draft.status.failure = Some(words::failure(trouble));
     let situation = words::situation(trouble);
-    let row = if situation.row == Row::Hopeless { Row::Failed } else { situation.row };
-    draft.finish(Situation { row, ..situation }, Step::Rest, LookAgain::after(again))
+    draft.finish(situation, Step::Rest, LookAgain::after(again))
 }

@@ -26,7 +26,13 @@ pub(super) fn may_pass(kind: TroubleKind) -> bool {
 /// The situation after a refused or failed call.
 pub(super) fn situation(trouble: &Trouble) -> Situation {
     let (row, reason, whose_move) = match trouble.kind {
-        TroubleKind::Invalid => (Row::Hopeless, Reason::Refused, "Correct the spec"),
+        TroubleKind::Invalid if trouble.call == Call::Create => {
+            (Row::Hopeless, Reason::Refused, "Correct the spec")
+        }
+        // The spec is frozen by now; keys and buckets are not.
+        TroubleKind::Invalid => {
+            (Row::Blocked, Reason::RefusedForNow, "Mend the cause; the operator tries again")
+        }
         TroubleKind::Credentials => (
             Row::Blocked,
             Reason::CredentialsRejected,
