@@ -1,1 +1,8 @@
+//! The decisions about a MigrationTask, as behaviours, as properties and as a world that they have to bring to
+//! its goal.
 
+mod create;
+mod deletion;
+mod properties;
+mod run;
+mod scene;
