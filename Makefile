@@ -2,8 +2,8 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-# The profile of `demo` and `dev`: PROFILE=dev compiles faster, release moves bytes faster.
-PROFILE ?= release
+# The profile of `demo` and `dev`: dev is there within minutes on a bare machine, release moves bytes faster.
+PROFILE ?= dev
 # `CLUSTER=current make demo` uses the cluster of the current kubeconfig context.
 export CLUSTER
 
@@ -62,8 +62,7 @@ clean: rust ## Remove what cargo built (the tools in the user's cache folder sta
 
 .PHONY: programs
 programs: rust control-plane
-	cargo build --profile $(PROFILE) --bin oms-operator
-	cargo build --profile $(PROFILE) $(DEVELOPMENT) --bin oms-emulator --bin oms-dev
+	cargo build --profile $(PROFILE) $(DEVELOPMENT) --bins
 
 # A missing tool is told before minutes of compiling, not after.
 .PHONY: rust control-plane

@@ -86,8 +86,10 @@ pub struct Progress {
     /// Speed in bytes per second.
     #[schemars(range(min = 0), extend("format" = "int64"))]
     pub bytes_per_second: u64,
-    /// The speed for people, for example `52.4 MiB/s`.
-    pub speed: String,
+    /// The speed for people, for example `52.4 MiB/s`; absent while nothing moves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub speed: Option<String>,
     /// Estimated time left, for example `1h5m`; empty when unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]

@@ -302,9 +302,9 @@ fn describe(progress: &Progress) -> String {
         HumanBytes(progress.bytes.done),
         HumanBytes(progress.bytes.total),
     );
-    if !progress.speed.is_empty() {
+    if let Some(speed) = &progress.speed {
         text.push_str(", ");
-        text.push_str(&progress.speed);
+        text.push_str(speed);
     }
     if let Some(remaining) = progress.remaining.as_deref().filter(|text| !text.is_empty()) {
         text.push_str(", ");

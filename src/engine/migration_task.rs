@@ -403,7 +403,9 @@ impl Pass<'_> {
             Step::Rest => Ok(self.look_again(plan.look_again, now)),
             step => {
                 self.act(&step, now).await;
-                self.memory.stale_from = Some(self.engine.clock.now());
+                if !matches!(step, Step::Create(_)) {
+                    self.memory.stale_from = Some(self.engine.clock.now());
+                }
                 let after = plan.look_again.map_or(Duration::ZERO, |again| again.after);
                 Ok(self.after(after))
             }

@@ -22,7 +22,7 @@ pub fn of(counters: &Counters) -> Progress {
             skipped: counters.skipped,
         },
         bytes_per_second: counters.bytes_per_second,
-        speed: speed(counters.bytes_per_second),
+        speed: (counters.bytes_per_second > 0).then(|| speed(counters.bytes_per_second)),
         remaining: counters.remaining.filter(|left| !left.is_zero()).map(duration),
     }
 }
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn progress_reads_as_people_write_it() {
         let progress = of(&counters(0.4567));
-        assert_eq!((progress.display.as_str(), progress.speed.as_str()), ("45%", "50.0 MiB/s"));
+        assert_eq!((progress.display.as_str(), progress.speed.as_deref()), ("45%", Some("50.0 MiB/s")));
         assert_eq!(progress.remaining.as_deref(), Some("1h5m"));
         assert_eq!(speed(900), "900 B/s");
         assert_eq!(duration(Duration::from_secs(59)), "59s");
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn a_task_at_rest_has_no_speed_and_no_time_left() {
         let progress = at_rest(&counters(0.5));
-        assert_eq!((progress.bytes_per_second, progress.remaining), (0, None));
+        assert_eq!((progress.bytes_per_second, progress.speed, progress.remaining), (0, None, None));
     }
 
     #[test]
