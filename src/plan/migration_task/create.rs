@@ -125,12 +125,7 @@ pub(super) fn plan_under_way(mut draft: Draft<'_>) -> Plan {
     let newer_than = intent.sent_at.as_ref().unwrap_or(&intent.started_at).0;
     match draft.view.search {
         Search::Done { found, .. } if !found.is_empty() => {
-            // Earlier attempts are over: what still shows of one is removed, never taken for this one.
-            let attempt = draft.status.attempt.unwrap_or(1);
-            let is_current =
-                |task: &&RemoteTask| task.token.as_ref().is_none_or(|token| token.attempt >= attempt);
-            let current: Vec<_> = found.iter().filter(is_current).collect();
-            if let Some(keep) = best(&current) {
+            if let Some(keep) = best(&draft, found) {
                 return record(draft, keep.id, Some(keep.name.clone()));
             }
             let step = Step::RemoveDuplicate(found[0].id);
@@ -226,11 +221,15 @@ fn unconfirmed(draft: Draft<'_>, intent: &CreateIntent, step: Option<Step>) -> P
     draft.finish(situation, step, LookAgain::after(pause))
 }
 
-/// Which of several tasks with our mark is kept: the one that copied most, else the lowest ID.
-fn best<'a>(found: &[&'a RemoteTask]) -> Option<&'a RemoteTask> {
-    found.iter().copied().min_by_key(|task| {
-        (std::cmp::Reverse(task.counters.bytes_done), std::cmp::Reverse(task.counters.succeeded), task.id)
-    })
+/// Which of several tasks with our mark is kept: the one that copied most, else the lowest ID. Earlier attempts are
+/// over: what a list still shows of one is never taken for this one.
+pub(super) fn best<'a>(draft: &Draft<'_>, found: &'a [RemoteTask]) -> Option<&'a RemoteTask> {
+    let attempt = draft.status.attempt.unwrap_or(1);
+    found.iter().filter(|task| task.token.as_ref().is_none_or(|token| token.attempt >= attempt)).min_by_key(
+        |task| {
+            (std::cmp::Reverse(task.counters.bytes_done), std::cmp::Reverse(task.counters.succeeded), task.id)
+        },
+    )
 }
 
 /// Whether OMS's answer says that the create that was sent came to nothing.

@@ -53,7 +53,11 @@ fn find(mut draft: Draft<'_>, sent: jiff::Timestamp) -> Plan {
     let fence = later(sent, draft.view.policy.create_fence);
     match draft.view.search {
         Search::Done { found, started_at, .. } if !found.is_empty() && *started_at > sent => {
-            record(&mut draft, found[0].id, &found[0].name);
+            let Some(keep) = create::best(&draft, found) else {
+                let step = Step::RemoveDuplicate(found[0].id);
+                return draft.finish(searching(), step, LookAgain::after(Duration::from_secs(2)));
+            };
+            record(&mut draft, keep.id, &keep.name);
             draft.finish(
                 deleting("The task is being removed from OMS"),
                 Step::Rest,

@@ -344,7 +344,10 @@ fn active(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
         );
         return draft.finish(situation, Step::Rest, LookAgain::fresh(1));
     }
-    draft.status.suspended_at = None;
+    if remote.state != RemoteState::Waiting {
+        // While it waits, the deletion that a suspend asked for may still show: the mark tells whose it was.
+        draft.status.suspended_at = None;
+    }
     draft.status.finished_at = None;
     draft.status.failed_objects = None;
     draft.status.failure = None;

@@ -108,6 +108,13 @@ fn a_create_that_may_have_arrived_is_searched_for_until_it_cannot_come_any_more(
 }
 
 #[test]
+fn what_a_list_still_shows_of_an_earlier_attempt_does_not_end_the_search_for_the_last() {
+    let scene = scene().intent_written().sent(2).status(|status| status.attempt = Some(2)).deleted().now(6);
+    let (_, plan) = scene.found(5, vec![remote(RemoteState::Waiting)]).settled();
+    assert_eq!((plan.step, plan.status.task_id), (Step::RemoveDuplicate(ID), None));
+}
+
+#[test]
 fn an_answered_create_is_recorded_before_it_is_removed() {
     let (_, plan) = scene()
         .intent_written()
