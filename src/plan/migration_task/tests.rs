@@ -6,3 +6,4 @@ mod deletion;
 mod properties;
 mod run;
 mod scene;
+mod world;

@@ -439,7 +439,7 @@ fn check_status(scene: &Scene, plan: &Plan) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
 
     #[test]
     fn every_view_has_one_plan_that_keeps_the_rules(scene in scenes().boxed()) {
