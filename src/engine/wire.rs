@@ -220,7 +220,8 @@ fn pause(kind: TroubleKind, count: u32) -> Duration {
             (15, 300)
         }
         TroubleKind::Quota => return super::project::QUOTA_PAUSE,
-        TroubleKind::Invalid | TroubleKind::BucketCredentials | TroubleKind::Permission => (600, 600),
+        TroubleKind::BucketCredentials | TroubleKind::Permission => (30, 600),
+        TroubleKind::Invalid => (600, 600),
     };
     Duration::from_secs(u64::from(first * 2_u32.saturating_pow(count.saturating_sub(1).min(16))).min(longest))
 }

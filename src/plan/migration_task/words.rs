@@ -41,7 +41,7 @@ pub(super) fn situation(trouble: &Trouble) -> Situation {
         TroubleKind::BucketCredentials => (
             Row::Blocked,
             Reason::CredentialsRejected,
-            "Correct the Secret of `source.credentials` or `destination.credentials`; the operator tries again",
+            "Correct the Secret of `source.credentials` or `destination.credentials`, or the bucket; the operator tries again",
         ),
         TroubleKind::Permission => (
             Row::Blocked,
