@@ -36,11 +36,11 @@ pub(super) fn plan(mut draft: Draft<'_>) -> Plan {
             (draft.status.clone(), LookAgain::after(draft.view.policy.secret_check_interval));
         return Plan { status, step: Step::Rest, look_again: again };
     }
-    if let Some(duplicate) = draft.view.siblings.iter().find(|task| task.id != id) {
-        if held(&draft).is_none() {
-            let step = Step::RemoveDuplicate(duplicate.id);
-            return Plan { status: draft.status, step, look_again: LookAgain::after(Duration::from_secs(2)) };
-        }
+    if let Some(duplicate) = draft.view.siblings.iter().find(|task| task.id != id)
+        && held(&draft).is_none()
+    {
+        let step = Step::RemoveDuplicate(duplicate.id);
+        return Plan { status: draft.status, step, look_again: LookAgain::after(Duration::from_secs(2)) };
     }
     match draft.view.remote {
         Remote::Pending => {

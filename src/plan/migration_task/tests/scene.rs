@@ -79,7 +79,7 @@ pub(super) fn remote(state: RemoteState) -> RemoteTask {
         can_retry_failed: false,
         failed_list: None,
         started_at: Some(at(-100)),
-        took: Duration::from_secs(60),
+        took: Duration::from_mins(1),
     }
 }
 

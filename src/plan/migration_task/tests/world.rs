@@ -209,11 +209,10 @@ impl World {
         let stale = stale.is_some_and(|from| self.sight.as_ref().is_none_or(|(_, seen)| *seen <= from));
         let deleted = self.is_deleted();
         self.scene.remote = match (self.id(), &self.sight) {
-            (None, _) => Remote::Pending,
             (Some(_), _) if stale => Remote::Stale,
             (Some(_), Some((seen, _))) => seen.clone(),
             (Some(_), None) if deleted => Remote::Stale,
-            (Some(_), None) => Remote::Pending,
+            _ => Remote::Pending,
         };
         let wanted = self.scene.stored().create.map(|create| create.started_at.0);
         self.scene.search = match (&self.scan, wanted) {
