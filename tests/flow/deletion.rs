@@ -1,7 +1,5 @@
 //! Delete means gone, but only as far as asked.
 
-use std::time::Duration;
-
 use oms_operator::api::{Connection, Phase};
 use serde_json::{Value, json};
 
@@ -180,5 +178,4 @@ async fn deleting_the_namespace_ends() {
     })
     .await;
     assert_eq!(world.remote_tasks().await, Vec::<Value>::new());
-    let _ = Duration::ZERO;
 }

@@ -450,7 +450,11 @@ impl World {
     fn tell(&self) {
         eprintln!("--- namespace {}", self.namespace);
         for operator in &self.operators {
-            eprintln!("--- end of the log of {}\n{}", operator.name(), operator.log_tail(60));
+            // Calls come by the hundred; what the operator made of them is in the other lines.
+            let log = operator.log();
+            let lines: Vec<_> = log.lines().filter(|line| !line.contains("\"called OMS\"")).collect();
+            let tail = lines[lines.len().saturating_sub(120)..].join("\n");
+            eprintln!("--- end of the log of {}\n{tail}", operator.name());
         }
     }
 }
