@@ -18,7 +18,7 @@ async fn erase_status(world: &World, name: &str) {
 }
 
 /// Creates a task behind the operator's back, with any description.
-async fn create_behind_the_back(world: &World, description: &str) -> String {
+async fn create_behind_the_back(world: &World, description: &str) -> (oms::Client, String) {
     let settings = oms::Settings::new(&world.emulator.endpoints().oms, PROJECT);
     let keys = &world.oms_keys;
     let credentials = oms::Credentials::keys(&keys.access, keys.secret.clone().into(), None);
@@ -45,7 +45,8 @@ async fn create_behind_the_back(world: &World, description: &str) -> String {
         description: Some(description.to_owned()),
         ..oms::CreateTask::default()
     };
-    client.create_task(&request, Urgency::User).await.unwrap().id.get().to_string()
+    let id = client.create_task(&request, Urgency::User).await.unwrap().id.get().to_string();
+    (client, id)
 }
 
 fn text(value: &Value) -> String {
@@ -145,8 +146,8 @@ async fn the_recorded_task_is_kept_when_a_second_one_with_its_token_appears() {
     }
     let tasks = world.remote_tasks().await;
     let first = tasks.iter().find(|task| text(&task["id"]) == recorded[0]).unwrap();
-    let duplicate = create_behind_the_back(&world, &text(&first["description"])).await;
-    let foreign = create_behind_the_back(&world, "made by somebody else").await;
+    let (_, duplicate) = create_behind_the_back(&world, &text(&first["description"])).await;
+    let (_, foreign) = create_behind_the_back(&world, "made by somebody else").await;
     world.wait_event("photos-0", "DuplicateRemote").await;
 
     let mut expected = recorded.clone();
@@ -159,4 +160,34 @@ async fn the_recorded_task_is_kept_when_a_second_one_with_its_token_appears() {
         let shown = entry["operation"] == "ShowTask" || entry["operation"] == "CreateTask";
         assert!(entry["task"] != json!(foreign) || shown, "a foreign task was touched: {entry}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_task_that_was_stopped_when_the_operator_died_is_removed_by_the_next_one() {
+    let mut world = Setup::default().behaving("objectRate", 2.0).start().await;
+    world.put_objects(120).await;
+    let (name, recorded) = {
+        let migration = world.migration("photos").apply().await;
+        let task = migration.wait_condition("Ready", "False", "Running").await;
+        (migration.name, id_of(&task).unwrap())
+    };
+    world.operator().kill();
+    let description = text(&world.remote_tasks().await[0]["description"]);
+    let (client, duplicate) = create_behind_the_back(&world, &description).await;
+    // As if the operator had died between the stop and the deletion.
+    eventually("the second task is stopped", async || {
+        let tasks = world.remote_tasks().await;
+        let task = tasks.iter().find(|task| text(&task["id"]) == duplicate).unwrap().clone();
+        if task["status"] == 3 {
+            return Ok(());
+        }
+        let _ = client.stop_task(oms::TaskId::new(duplicate.parse().unwrap()), Urgency::User).await;
+        Err(task["status"].to_string())
+    })
+    .await;
+
+    world.start_operator(&Default::default()).await;
+    world.wait_event(&name, "DuplicateRemote").await;
+    wait_remote_ids(&world, vec![recorded.clone()]).await;
+    assert_eq!(id_of(&world.existing(&name).get().await), Some(recorded));
 }
