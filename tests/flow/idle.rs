@@ -56,7 +56,7 @@ async fn a_hundred_passes_without_a_change_write_nothing() {
     world.let_polls_pass(4).await;
     stays_silent(&world, &migration).await;
 
-    world.emulator.clock().advance(Duration::from_secs(3_600));
+    world.emulator.clock().advance(Duration::from_hours(1));
     migration.wait_phase(Phase::Succeeded).await;
     stays_silent(&world, &migration).await;
 }

@@ -4,6 +4,7 @@ use oms_operator::api::{MigrationTask, Phase};
 use oms_operator::oms::{self, Urgency};
 use serde_json::{Value, json};
 
+use crate::operator::OperatorFlags;
 use crate::world::{PROJECT, REGION, Setup, World, eventually};
 
 fn id_of(task: &MigrationTask) -> Option<String> {
@@ -123,7 +124,7 @@ async fn of_two_tasks_with_the_token_one_is_kept_and_the_other_removed() {
     world.operator().kill();
     create_behind_the_back(&world, &description).await;
     erase_status(&world, &name).await;
-    world.start_operator(&Default::default()).await;
+    world.start_operator(&OperatorFlags::default()).await;
 
     world.wait_event(&name, "DuplicateRemote").await;
     let migration = world.existing(&name);
@@ -186,7 +187,7 @@ async fn a_second_task_that_was_stopped_when_the_operator_died_is_removed_by_the
     })
     .await;
 
-    world.start_operator(&Default::default()).await;
+    world.start_operator(&OperatorFlags::default()).await;
     world.wait_event(&name, "DuplicateRemote").await;
     wait_remote_ids(&world, vec![recorded.clone()]).await;
     assert_eq!(id_of(&world.existing(&name).get().await), Some(recorded));

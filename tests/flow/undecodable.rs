@@ -3,7 +3,7 @@
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, CustomResourceDefinitionSpec,
 };
-use kube::api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
 use oms_operator::api::{MigrationTask, Phase};
 use oms_operator::dev::ControlPlane;
@@ -98,7 +98,7 @@ async fn objects_that_do_not_decode_hurt_only_themselves() {
     let mend = Patch::Merge(json!({ "spec": good }));
     objects.patch("unknown-type", &PatchParams::default(), &mend).await.unwrap();
     world.existing("unknown-type").wait_phase(Phase::Succeeded).await;
-    objects.delete("no-spec", &Default::default()).await.unwrap();
+    objects.delete("no-spec", &DeleteParams::default()).await.unwrap();
     eventually("no-spec is gone", async || match objects.get_opt("no-spec").await {
         Ok(None) => Ok(()),
         other => Err(format!("{other:?}")),
