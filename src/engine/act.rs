@@ -64,7 +64,10 @@ impl Pass<'_> {
             | Step::RemoveFinalizer { .. } => return,
         };
         match result {
-            Ok(()) => self.memory.trouble = None,
+            Ok(()) => {
+                self.memory.trouble = None;
+                self.memory.refused = None;
+            }
             Err(error) => {
                 self.note_trouble(call, &error, self.engine.clock.now());
                 let quota = self.memory.trouble.as_ref().filter(|trouble| trouble.kind == TroubleKind::Quota);
@@ -113,7 +116,8 @@ impl Pass<'_> {
 
     /// Remembers what OMS said; refused keys are the connection's business too.
     pub(super) fn note_trouble(&mut self, call: Call, error: &oms::Error, now: Timestamp) {
-        let trouble = wire::trouble(call, error, self.memory.trouble.as_ref(), now);
+        let before = self.memory.trouble.as_ref().or(self.memory.refused.as_ref());
+        let trouble = wire::trouble(call, error, before, now);
         tracing::info!(
             kind = "MigrationTask",
             namespace = self.task.namespace(),

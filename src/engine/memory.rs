@@ -19,6 +19,8 @@ pub(super) struct Memory {
     pub(super) created: Option<(u64, String)>,
     /// What OMS said to the last call, when it was no success.
     pub(super) trouble: Option<Trouble>,
+    /// What OMS said to the create before the present intent: repeated refusals are spaced out by it.
+    pub(super) refused: Option<Trouble>,
     /// When this process started the task again last.
     pub(super) started_again_at: Option<Timestamp>,
     /// What was seen of the task before this moment no longer counts, once the moment has come.
@@ -39,6 +41,7 @@ impl Memory {
             permit,
             created,
             trouble,
+            refused,
             started_again_at,
             stale_from,
             empty_scans,
@@ -49,6 +52,7 @@ impl Memory {
             && permit.is_none()
             && created.is_none()
             && trouble.is_none()
+            && refused.is_none()
             && started_again_at.is_none()
             && stale_from.is_none()
             && empty_scans.is_empty()

@@ -428,7 +428,7 @@ impl Pass<'_> {
             |task: &MigrationTask| task.status.as_ref().is_some_and(|status| status.create.is_some());
         if intends(&stored) && !intends(&self.task) {
             // A new intent starts with a clean slate: what was refused before may have been mended.
-            self.memory.trouble = None;
+            self.memory.refused = self.memory.trouble.take();
         }
         let (fresh, old) = (progress(&stored), progress(&self.task));
         if fresh != old {

@@ -72,6 +72,8 @@ struct Attempt {
     secret_version: Option<String>,
     /// Whether the keys were refused.
     keys_refused: bool,
+    /// What was told when it came to nothing.
+    refusal: Option<String>,
 }
 
 /// Everything that passes share.

@@ -138,7 +138,7 @@ impl Engine {
                 Resolved::Link(Link::Up(up), Some(Box::new(session)))
             }
             _ if !self.has_tried(&found.uid) => Resolved::NotYet,
-            _ => not_ready(found.kind, &found.name, found.ready_message.as_deref()),
+            _ => self.not_ready(found.kind, &found.name, &found.uid, found.ready_message.as_deref()),
         })
     }
 
@@ -176,7 +176,7 @@ impl Engine {
         let Some(session) = self.sessions.get(&pinned.uid) else {
             return match itself {
                 Some(itself) if self.has_tried(&pinned.uid) => {
-                    not_ready(pinned.kind, &pinned.name, itself.ready_message.as_deref())
+                    self.not_ready(pinned.kind, &pinned.name, &pinned.uid, itself.ready_message.as_deref())
                 }
                 Some(_) => Resolved::NotYet,
                 None => gone(pinned),
@@ -184,7 +184,7 @@ impl Engine {
         };
         if !session.usable {
             let why = itself.and_then(|itself| itself.ready_message);
-            return not_ready(pinned.kind, &pinned.name, why.as_deref());
+            return self.not_ready(pinned.kind, &pinned.name, &pinned.uid, why.as_deref());
         }
         let moved = (session.pinned.endpoint != pinned.endpoint
             || session.pinned.project_id != pinned.project_id)
@@ -200,6 +200,14 @@ impl Engine {
         });
         let up = LinkUp { pinned: pinned.clone(), region: session.region.clone(), changed };
         Resolved::Link(Link::Up(up), Some(Box::new(session)))
+    }
+
+    /// The words for a connection that is not usable. `stored` is why by its status, which may lag behind our own last
+    /// try of it.
+    fn not_ready(&self, kind: ConnectionKind, name: &str, uid: &str, stored: Option<&str>) -> Resolved {
+        let tried = self.attempt(uid).and_then(|attempt| attempt.refusal);
+        let why = tried.as_deref().or(stored).map_or_else(String::new, |why| format!(": {why}"));
+        down(Reason::ConnectionNotReady, format!("{kind} `{name}` is not ready{why}"))
     }
 
     async fn allows(&self, allowed: &AllowedNamespaces, namespace: &str) -> Result<bool, Error> {
@@ -229,9 +237,4 @@ fn gone(pinned: &PinnedConnection) -> Resolved {
         pinned.kind, pinned.name
     );
     down(Reason::ConnectionNotFound, message)
-}
-
-fn not_ready(kind: ConnectionKind, name: &str, why: Option<&str>) -> Resolved {
-    let why = why.map_or_else(String::new, |why| format!(": {why}"));
-    down(Reason::ConnectionNotReady, format!("{kind} `{name}` is not ready{why}"))
 }

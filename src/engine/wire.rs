@@ -173,6 +173,8 @@ pub(super) fn seen(task: oms::Task) -> RemoteTask {
 pub(super) fn trouble(call: Call, error: &oms::Error, before: Option<&Trouble>, now: Timestamp) -> Trouble {
     use oms::Class;
     let kind = match error.class() {
+        // "Could not be accessed" is what OMS says of a destination bucket that does not exist, too.
+        Class::BucketCredential if error.code() == Some("OMS.1020") => TroubleKind::Missing,
         Class::Invalid => TroubleKind::Invalid,
         Class::Credential => TroubleKind::Credentials,
         Class::BucketCredential => TroubleKind::BucketCredentials,

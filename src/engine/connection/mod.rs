@@ -117,6 +117,7 @@ impl Engine {
                 keys_refused: outcome
                     .as_ref()
                     .is_err_and(|refusal| refusal.reason == Reason::CredentialsRejected),
+                refusal: outcome.as_ref().err().map(|refusal| refusal.message.clone()),
             },
         );
         let again = match &outcome {

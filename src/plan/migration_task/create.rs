@@ -274,7 +274,8 @@ fn refused(mut draft: Draft<'_>) -> Plan {
         return draft.finish(situation, Step::Rest, again);
     }
     draft.take_intent_back();
-    draft.status.failure = Some(words::failure(trouble));
+    // Waiting for room is no failure.
+    draft.status.failure = (trouble.kind != TroubleKind::Quota).then(|| words::failure(trouble));
     draft.status.next_attempt_at = words::may_pass(trouble.kind).then(|| whole_seconds(trouble.retry_at));
     draft.finish(words::situation(trouble), Step::Rest, again)
 }

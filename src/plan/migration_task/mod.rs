@@ -4,6 +4,7 @@
 //! change of the finalizer, a write of the status when it differs from the stored one, or the one call to OMS.
 //! So whatever has to be on record before a call simply stands in the status that comes with it.
 
+mod cause;
 mod create;
 mod deletion;
 mod run;

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::{Draft, LookAgain, Plan, Step, later, words};
+use super::{Draft, LookAgain, Plan, Step, cause, later, words};
 use crate::api::conditions::{Reason, types};
 use crate::api::{Acknowledgement, FailedObjects, Failure, Phase};
 use crate::plan::progress;
 use crate::plan::seen::{
-    Keys, Link, Remote, RemoteFailure, RemoteState, RemoteTask, Trouble, TroubleKind, Window,
+    Call, Keys, Link, Remote, RemoteFailure, RemoteState, RemoteTask, Trouble, TroubleKind, Window,
 };
 use crate::plan::situation::{self, Row, Situation, whole_seconds};
 
@@ -185,6 +185,9 @@ fn failed(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
     let surroundings = SURROUNDINGS.contains(&code.as_str()) && remote.counters.succeeded == 0;
     let failure = Failure { code: code.clone(), message: message.clone(), remedy, retryable: surroundings };
     draft.status.failure = Some(failure);
+    let cause = cause::of(&code);
+    let about = cause.map_or("the task's surroundings".to_owned(), |(field, _)| format!("`{field}`"));
+    let mend = cause.map_or("Mend the cause", |(_, mend)| mend);
     let said = if message.is_empty() {
         "OMS gave no reason".to_owned()
     } else {
@@ -210,14 +213,18 @@ fn failed(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
         draft,
         remote,
         &format!(
-            "Nothing was copied, because of the task's surroundings{code}: {said}. Mend the cause; the operator starts the task again by itself"
+            "Nothing was copied, because of {about}{code}: {said}. {mend}; the operator starts the task again by itself"
         ),
     )
 }
 
 /// Starts a task again whose surroundings failed it, at growing intervals or when its keys changed.
 fn retry(mut draft: Draft<'_>, remote: &RemoteTask, message: &str) -> Plan {
-    let situation = Situation::new(Row::RetryDue, Reason::RetryScheduled, message);
+    let situation = match draft.view.trouble.filter(|trouble| trouble.call == Call::Start) {
+        // What keeps it from being started says more than why it failed.
+        Some(trouble) => Situation { row: Row::RetryDue, ..words::situation(trouble) },
+        None => Situation::new(Row::RetryDue, Reason::RetryScheduled, message),
+    };
     let due = draft.status.next_attempt_at.as_ref().map(|at| at.0);
     let started = draft.view.started_again_at.is_some_and(|at| due.is_some_and(|due| at >= due));
     if due.is_none() || started {
@@ -252,7 +259,14 @@ fn retry(mut draft: Draft<'_>, remote: &RemoteTask, message: &str) -> Plan {
 /// Starts a stopped or failed task, with keys that are on record first.
 fn start(mut draft: Draft<'_>, remote: &RemoteTask, situation: Situation) -> Plan {
     if let Some(trouble) = held(&draft) {
-        return hold(draft, trouble);
+        // Refused bucket keys are the one cause that shows in the cluster when it is gone.
+        let may_be_mended = trouble.kind == TroubleKind::BucketCredentials;
+        if may_be_mended && *draft.view.keys == Keys::NotRead {
+            return draft.keep(Step::ReadKeys, None);
+        }
+        if !(may_be_mended && draft.keys_changed()) {
+            return hold(draft, trouble);
+        }
     }
     let restore_again = draft.spec().acknowledge.contains(&Acknowledgement::RestoreAgain);
     if draft.spec().enable_restore && !restore_again {

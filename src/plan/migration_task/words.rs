@@ -1,6 +1,7 @@
 //! What the status says about trouble: the row, the reason, and a message that names what happened, whose move
 //! it is and what to do.
 
+use super::cause;
 use crate::api::Failure;
 use crate::api::conditions::Reason;
 use crate::plan::seen::{Call, Trouble, TroubleKind};
@@ -25,6 +26,7 @@ pub(super) fn may_pass(kind: TroubleKind) -> bool {
 
 /// The situation after a refused or failed call.
 pub(super) fn situation(trouble: &Trouble) -> Situation {
+    let whose_keys;
     let (row, reason, whose_move) = match trouble.kind {
         TroubleKind::Invalid if trouble.call == Call::Create => {
             (Row::Hopeless, Reason::Refused, "Correct the spec")
@@ -38,11 +40,16 @@ pub(super) fn situation(trouble: &Trouble) -> Situation {
             Reason::CredentialsRejected,
             "Correct the Secret of the connection; the operator tries again",
         ),
-        TroubleKind::BucketCredentials => (
-            Row::Blocked,
-            Reason::CredentialsRejected,
-            "Correct the Secret of `source.credentials` or `destination.credentials`, or the bucket; the operator tries again",
-        ),
+        TroubleKind::BucketCredentials => {
+            let secret = match cause::of(&trouble.code) {
+                Some((field @ (cause::SOURCE_KEYS | cause::DESTINATION_KEYS), _)) => {
+                    format!("named by `{field}`")
+                }
+                _ => "of `source.credentials` or `destination.credentials`, or the bucket".to_owned(),
+            };
+            whose_keys = format!("Correct the Secret {secret}; the operator tries again");
+            (Row::Blocked, Reason::CredentialsRejected, whose_keys.as_str())
+        }
         TroubleKind::Permission => (
             Row::Blocked,
             Reason::PermissionDenied,
@@ -51,7 +58,7 @@ pub(super) fn situation(trouble: &Trouble) -> Situation {
         TroubleKind::Privacy => (
             Row::Blocked,
             Reason::PrivacyAgreementRequired,
-            "Set `privacyAgreement: Accepted` in the connection, or accept it at the OMS console",
+            "Set `privacyAgreement: Accepted` in the connection, or accept it at the OMS console; the operator tries again",
         ),
         TroubleKind::Quota => (
             Row::Queued,
@@ -81,7 +88,12 @@ pub(super) fn situation(trouble: &Trouble) -> Situation {
 
 fn sentence(trouble: &Trouble, whose_move: &str) -> String {
     let code = if trouble.code.is_empty() { String::new() } else { format!(" ({})", trouble.code) };
-    let field = trouble.field.as_deref().map(|field| format!(" in `{field}`")).unwrap_or_default();
+    let field = trouble
+        .field
+        .as_deref()
+        .map(cause::field_named)
+        .or_else(|| cause::of(&trouble.code).map(|(field, _)| field.to_owned()))
+        .map_or_else(String::new, |field| format!(" because of `{field}`"));
     let remedy = if trouble.remedy.is_empty() { String::new() } else { format!(" {}.", trouble.remedy) };
     let message = trouble.message.trim_end_matches('.');
     format!("OMS did not accept {}{field}{code}: {message}.{remedy} {whose_move}", call(trouble.call))

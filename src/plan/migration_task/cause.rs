@@ -1,0 +1,83 @@
+//! Which field of the spec a code of OMS is about, and what its owner can do: OMS names neither.
+
+/// Where the keys of the source bucket are named.
+pub(super) const SOURCE_KEYS: &str = "source.credentials.secretRef";
+/// Where the keys of the destination bucket are named.
+pub(super) const DESTINATION_KEYS: &str = "destination.credentials.secretRef";
+
+/// Field and remedy behind an error code (OMS API reference, error codes) or a cause of a task's failure (task failure
+/// causes); `None` when a code is about nothing in particular. The remedies do without a change of the spec, which is
+/// frozen once a task was created.
+pub(super) fn of(code: &str) -> Option<(&'static str, &'static str)> {
+    Some(match code {
+        "OMS.0079" => ("source.region", "Choose a source that OMS can read"),
+        "OMS.0175" | "OMS.0180" | "OMS.0181" | "OMS.0185" | "OMS.0186" | "OMS.0187" | "OMS.0188"
+        | "TRF.0013" | "TRF.0014" | "TRF.0016" | "TRF.0017" | "TRF.0018" | "TRF.0019" | "TRF.0026"
+        | "TRF.0030" => ("source.listFile", "Correct the list file in its bucket"),
+        "OMS.0189" | "TRF.0057" => (DESTINATION_KEYS, "Correct the keys in the Secret"),
+        "OMS.1020" | "TRF.0058" => ("destination.bucket", "Create the bucket, and let the keys use it"),
+        "S3M.0080" => ("destination.region", "Use the connection's region"),
+        "TRF.0012" => ("source.objectKeys", "Put matching objects into the source bucket"),
+        "TRF.0020" | "TRF.0051" => {
+            (DESTINATION_KEYS, "Let the keys list, read and write the destination bucket")
+        }
+        "TRF.0024" | "TRF.0025" | "TRF.0027" | "TRF.0028" | "TRF.0029" | "TRF.0152" => {
+            (SOURCE_KEYS, "Let the keys list and read the source bucket")
+        }
+        "TRF.0151" => (SOURCE_KEYS, "Correct the keys in the Secret"),
+        "TRF.0155" => ("source.bucket", "Create the bucket, and let the keys use it"),
+        _ => return None,
+    })
+}
+
+/// The field of the spec that OMS means by a parameter of its request (`dst_node.save_prefix`).
+pub(super) fn field_named(parameter: &str) -> String {
+    let path: Vec<_> = parameter
+        .split('.')
+        .map(|part| match part {
+            "src_node" => "source".to_owned(),
+            "dst_node" => "destination".to_owned(),
+            "task_type" => "type".to_owned(),
+            "task_priority" => "priority".to_owned(),
+            "object_key" => "objectKeys".to_owned(),
+            "save_prefix" => "prefix".to_owned(),
+            "object_overwrite_mode" => "overwriteMode".to_owned(),
+            "dst_storage_policy" => "destination.storagePolicy".to_owned(),
+            "ak" | "sk" => "credentials.secretRef".to_owned(),
+            other => camel(other),
+        })
+        .collect();
+    path.join(".")
+}
+
+fn camel(name: &str) -> String {
+    let mut parts = name.split('_');
+    let mut whole = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let mut letters = part.chars();
+        whole.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        whole.push_str(letters.as_str());
+    }
+    whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parameter_of_oms_is_told_as_the_field_that_people_write() {
+        for (parameter, field) in [
+            ("description", "description"),
+            ("dst_node.region", "destination.region"),
+            ("src_node.object_key", "source.objectKeys"),
+            ("dst_node.save_prefix", "destination.prefix"),
+            ("src_node.cloud_type", "source.cloudType"),
+            ("dst_storage_policy", "destination.storagePolicy"),
+            ("migrate_since", "migrateSince"),
+            ("dst_node.ak", DESTINATION_KEYS),
+        ] {
+            assert_eq!(field_named(parameter), field);
+        }
+    }
+}
