@@ -40,6 +40,9 @@ impl Pass<'_> {
                 (Call::Start, result)
             }
             Step::Stop(id) => (Call::Stop, client.stop_task(TaskId::new(*id), urgency).await),
+            Step::Delete(id) if !deleting => {
+                (Call::Delete, take_out_of_queue(&client, TaskId::new(*id)).await)
+            }
             Step::Delete(id) => {
                 (Call::Delete, gone_is_fine(client.delete_task(TaskId::new(*id), urgency).await))
             }
@@ -145,6 +148,18 @@ impl Pass<'_> {
         if self.memory.trouble.as_ref().is_some_and(|trouble| trouble.call == call) {
             self.memory.trouble = None;
         }
+    }
+}
+
+/// Deletes the record of a suspended task that waits. What was seen of it may be old: one that has begun or even
+/// ended meanwhile keeps its record, and the next pass sees it.
+async fn take_out_of_queue(client: &oms::Client, id: TaskId) -> Result<(), oms::Error> {
+    match client.show_task(id, Urgency::User).await {
+        Ok(task) if matches!(task.status, TaskStatus::Initializing | TaskStatus::Waiting) => {
+            gone_is_fine(client.delete_task(id, Urgency::User).await)
+        }
+        Ok(_) => Ok(()),
+        Err(error) => gone_is_fine(Err(error)),
     }
 }
 

@@ -170,7 +170,7 @@ pub(super) fn spawn_scan(engine: Arc<Engine>, project: Arc<Project>, client: Cli
                 engine.distrust(&connection);
             }
         }
-        project.end_scan(result.ok(), engine.clock.now(), &engine.waker);
+        project.end_scan(result, engine.clock.now(), &engine.waker);
     });
 }
 

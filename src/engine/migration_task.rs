@@ -20,7 +20,7 @@ use crate::api::conditions::Reason;
 use crate::api::{self, CloudType, MigrationTask, Phase};
 use crate::oms::{self, Urgency};
 use crate::plan::migration_task::{LookAgain, Plan, Step, View, plan};
-use crate::plan::seen::{Call, Keys, Link, Remote, Search};
+use crate::plan::seen::{Call, Keys, Link, Remote, Search, Trouble};
 use crate::plan::token::ObjectMark;
 
 /// Looks that one pass may need before it can decide: keys, the task, the scan, and one to spare.
@@ -132,15 +132,17 @@ impl Pass<'_> {
                     self.show().await;
                 }
                 Step::Search => {
-                    if let Some(wait) = self.held_search(now) {
-                        return Ok(self.after(wait));
+                    let Some(trouble) = self.scan_trouble(now) else {
+                        self.join_scan();
+                        // The scan wakes us; should that get lost, we look ourselves.
+                        return self.tell_and_wait(plan, Duration::from_mins(1), now).await;
+                    };
+                    let wait = Duration::try_from(trouble.retry_at.duration_since(now)).unwrap_or_default();
+                    if self.memory.trouble.as_ref() == Some(&trouble) {
+                        return self.tell_and_wait(plan, wait, now).await;
                     }
-                    self.join_scan();
-                    // The scan wakes us; should that get lost, we look ourselves.
-                    if plan.status == self.stored_status() {
-                        return Ok(self.after(Duration::from_mins(1)));
-                    }
-                    return self.write_status(plan, now).await;
+                    // What it means for this object is the plan's to say.
+                    self.memory.trouble = Some(trouble);
                 }
                 _ => return self.carry_out(plan, now).await,
             }
@@ -252,6 +254,9 @@ impl Pass<'_> {
         match scan {
             Some(scan) if wanted.is_some_and(|intent| scan.started_at > intent.started_at.0) => {
                 let found = scan.by_mark.get(&self.mark).cloned().unwrap_or_default();
+                if self.memory.trouble.as_ref().is_some_and(|trouble| trouble.call == Call::Look) {
+                    self.memory.trouble = None;
+                }
                 let empty = &mut self.memory.empty_scans;
                 if !found.is_empty() {
                     empty.clear();
@@ -266,10 +271,17 @@ impl Pass<'_> {
         }
     }
 
-    /// How long the search waits after one that failed.
-    fn held_search(&self, now: Timestamp) -> Option<Duration> {
-        let (project, _) = self.place.as_ref()?;
-        project.scan_held_until(now).and_then(|until| Duration::try_from(until.duration_since(now)).ok())
+    /// Why the search has to wait: the last one of the project failed.
+    fn scan_trouble(&self, now: Timestamp) -> Option<Trouble> {
+        self.place.as_ref().and_then(|(project, _)| project.scan_trouble(now))
+    }
+
+    /// Writes the status where it differs, else waits.
+    async fn tell_and_wait(&mut self, plan: Plan, wait: Duration, now: Timestamp) -> Result<Action, Error> {
+        if plan.status == self.stored_status() {
+            return Ok(self.after(wait));
+        }
+        self.write_status(plan, now).await
     }
 
     /// How long a look waits after one that failed.

@@ -7,8 +7,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::wake::{Target, Waker};
+use super::wire;
 use crate::oms;
-use crate::plan::seen::{Counters, RemoteState, RemoteTask};
+use crate::plan::seen::{Call, Counters, RemoteState, RemoteTask, Trouble};
 use crate::plan::token::ObjectMark;
 
 /// Endpoint and project ID.
@@ -75,8 +76,8 @@ struct State {
     polled: bool,
     scanning: bool,
     scan: Option<Arc<Scan>>,
-    scan_failures: u32,
-    scan_held_until: Option<Timestamp>,
+    /// Why the last scans failed, and until when no other is tried.
+    scan_trouble: Option<Trouble>,
     scan_waiters: HashSet<Target>,
 }
 
@@ -257,22 +258,24 @@ impl Project {
         !std::mem::replace(&mut state.scanning, true)
     }
 
-    /// Until when no scan is tried because the last ones failed.
-    pub(super) fn scan_held_until(&self, now: Timestamp) -> Option<Timestamp> {
-        self.lock().scan_held_until.filter(|until| *until > now)
+    /// Why no scan is tried now: the last one failed.
+    pub(super) fn scan_trouble(&self, now: Timestamp) -> Option<Trouble> {
+        self.lock().scan_trouble.clone().filter(|trouble| trouble.retry_at > now)
     }
 
     /// Ends a scan and wakes everybody who waits for it; after a failed one the next waits for a growing time.
-    pub(super) fn end_scan(&self, result: Option<Scan>, now: Timestamp, waker: &Waker) {
+    pub(super) fn end_scan(&self, result: Result<Scan, oms::Error>, now: Timestamp, waker: &Waker) {
         let mut state = self.lock();
         state.scanning = false;
-        if let Some(scan) = result {
-            state.scan = Some(Arc::new(scan));
-            state.scan_failures = 0;
-        } else {
-            let pause = Duration::from_secs(1_u64 << state.scan_failures.min(6));
-            state.scan_failures += 1;
-            state.scan_held_until = Some(now + pause);
+        match result {
+            Ok(scan) => {
+                state.scan = Some(Arc::new(scan));
+                state.scan_trouble = None;
+            }
+            Err(error) => {
+                let trouble = wire::trouble(Call::Look, &error, state.scan_trouble.as_ref(), now);
+                state.scan_trouble = Some(trouble);
+            }
         }
         for target in state.scan_waiters.drain() {
             waker.wake(target);

@@ -7,7 +7,7 @@ use crate::migration::Migration;
 use crate::operator::OperatorFlags;
 use crate::world::{Setup, World, eventually};
 
-/// Fast enough that the sixteen minutes after a create of unknown outcome take some seconds.
+/// Fast enough that the twenty minutes after a create of unknown outcome take some seconds.
 const FAST: u32 = 120;
 
 async fn connected(setup: Setup) -> World {
