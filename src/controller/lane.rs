@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::future::Future;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt, TryStreamExt, future};
 use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
-use kube::core::{DeserializeGuard, object::HasStatus};
+use kube::core::DeserializeGuard;
 use kube::runtime::controller::{self, Action, ReconcileReason, ReconcileRequest, trigger_self};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::utils::{Predicate, PredicateConfig};
@@ -20,7 +21,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{MigrationTask, Phase};
+use crate::api::{ClusterConnection, Connection, MigrationTask, Phase};
 use crate::config::Watch;
 use crate::engine::Waker;
 
@@ -51,7 +52,7 @@ pub(super) struct Lanes<K: Resource<DynamicType = ()> + 'static> {
 
 impl<K> Lanes<K>
 where
-    K: Resource<DynamicType = ()> + HasStatus + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    K: Resource<DynamicType = ()> + Recorded + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
     /// Lanes of a namespaced kind.
     pub(super) fn namespaced(client: &kube::Client, watch: &Watch, wakes: Wakes<K>) -> Self
@@ -117,7 +118,7 @@ where
 
 impl<K> Lane<K>
 where
-    K: Resource<DynamicType = ()> + HasStatus + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    K: Resource<DynamicType = ()> + Recorded + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
     fn open(api: Api<DeserializeGuard<K>>, namespace: Option<String>) -> Self {
         let (store, writer) = reflector::store();
@@ -125,7 +126,7 @@ where
         let changed = predicates::generation
             .combine(predicates::finalizers)
             .combine(predicates::annotations)
-            .combine(has_status);
+            .combine(recorded);
         let stream = watcher(api, watcher::Config::default())
             .default_backoff()
             .modify(|object: &mut DeserializeGuard<K>| object.managed_fields_mut().clear())
@@ -173,10 +174,39 @@ where
     }
 }
 
-/// A predicate: a status that somebody erased has to be found again; other changes of it are our own.
+/// A kind that has something on record in its status.
+pub(super) trait Recorded {
+    /// What must not get lost of the status: the generation it tells of and the task at OMS. A change of it wants a
+    /// pass, as somebody else may have made it.
+    fn record(&self) -> (i64, Option<&str>);
+}
+
+impl Recorded for MigrationTask {
+    fn record(&self) -> (i64, Option<&str>) {
+        let status = self.status.as_ref();
+        let observed = status.map_or(-1, |status| status.observed_generation);
+        (observed, status.and_then(|status| status.task_id.as_deref()))
+    }
+}
+
+impl Recorded for Connection {
+    fn record(&self) -> (i64, Option<&str>) {
+        (self.status.as_ref().map_or(-1, |status| status.observed_generation), None)
+    }
+}
+
+impl Recorded for ClusterConnection {
+    fn record(&self) -> (i64, Option<&str>) {
+        (self.status.as_ref().map_or(-1, |status| status.observed_generation), None)
+    }
+}
+
+/// A predicate: a status that somebody erased has to be found again.
 #[expect(clippy::unnecessary_wraps, reason = "the shape of a predicate")]
-fn has_status<K: HasStatus>(object: &DeserializeGuard<K>) -> Option<u64> {
-    Some(u64::from(object.0.as_ref().is_ok_and(|object| object.status().is_some())))
+fn recorded<K: Recorded>(object: &DeserializeGuard<K>) -> Option<u64> {
+    let mut hasher = DefaultHasher::new();
+    object.0.as_ref().ok().map(Recorded::record).hash(&mut hasher);
+    Some(hasher.finish())
 }
 
 /// Wakes the unfinished tasks of namespaces.

@@ -54,9 +54,12 @@ async fn poll_with(
         .filter(|(_, state)| !matches!(state, Some(RemoteState::Failed | RemoteState::Succeeded)))
         .collect();
     let mut missing: HashSet<u64> = tracked.iter().map(|(id, _)| *id).collect();
-    if tracked.len() > FEW {
+    // A process that died while it removed a second task left it in any of the states.
+    let fresh = project.is_new() && !tracked.is_empty();
+    if fresh || tracked.len() > FEW {
         let mut marked: HashMap<ObjectMark, Vec<RemoteTask>> = HashMap::new();
-        for status in statuses(&tracked) {
+        let all = [TaskStatus::Running, TaskStatus::Waiting, TaskStatus::Stopping, TaskStatus::Stopped];
+        for status in if fresh { all.to_vec() } else { statuses(&tracked) } {
             let at = clock.now();
             for task in
                 list(client, Some(status), Urgency::Poll).await?.0.into_iter().filter(wire::stands_alone)

@@ -71,9 +71,12 @@ struct State {
     sights: HashMap<u64, (Sight, Timestamp)>,
     /// Live tasks with a mark of ours, as the last complete poll had them.
     marked: HashMap<ObjectMark, Vec<RemoteTask>>,
+    /// Second tasks that are being removed: a list of another state no longer has them, so they are kept in mind.
+    duplicates: HashMap<ObjectMark, Vec<RemoteTask>>,
     quota_until: Option<Timestamp>,
     polling: bool,
     polled: bool,
+    surveyed: bool,
     scanning: bool,
     scan: Option<Arc<Scan>>,
     /// Why the last scans failed, and until when no other is tried.
@@ -173,20 +176,27 @@ impl Project {
             }
         }
         state.marked = marked;
+        state.surveyed = true;
     }
 
     /// Live tasks with the mark besides the recorded one: what the last poll and the last scan know.
     pub(super) fn siblings(&self, mark: &ObjectMark, recorded: u64) -> Vec<RemoteTask> {
-        let state = self.lock();
+        let mut state = self.lock();
         let scanned = state.scan.as_ref().and_then(|scan| scan.by_mark.get(mark));
         let polled = state.marked.get(mark);
+        let known = state.duplicates.get(mark);
         let mut siblings: Vec<RemoteTask> = Vec::new();
-        for task in scanned.into_iter().chain(polled).flatten() {
+        for task in scanned.into_iter().chain(polled).chain(known).flatten() {
             let known = siblings.iter().any(|other| other.id == task.id);
             let live = task.state.is_active() || task.state == RemoteState::Stopped;
             if task.id != recorded && live && !known {
                 siblings.push(task.clone());
             }
+        }
+        if siblings.is_empty() {
+            state.duplicates.remove(mark);
+        } else {
+            state.duplicates.insert(mark.clone(), siblings.clone());
         }
         siblings
     }
@@ -194,7 +204,8 @@ impl Project {
     /// Forgets a task that was found to be a duplicate and is gone.
     pub(super) fn forget_sibling(&self, mark: &ObjectMark, id: u64) {
         let mut state = self.lock();
-        if let Some(tasks) = state.marked.get_mut(mark) {
+        let state = &mut *state;
+        for tasks in [state.marked.get_mut(mark), state.duplicates.get_mut(mark)].into_iter().flatten() {
             tasks.retain(|task| task.id != id);
         }
         if let Some(scan) = &state.scan
@@ -238,6 +249,11 @@ impl Project {
         let mut state = self.lock();
         state.polling = false;
         state.polled = true;
+    }
+
+    /// Whether no poll has looked for second tasks since the process began.
+    pub(super) fn is_new(&self) -> bool {
+        !self.lock().surveyed
     }
 
     /// Whether tasks are watched that no poll has looked at since the process began.

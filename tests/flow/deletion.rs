@@ -1,10 +1,10 @@
 //! Delete means gone, but only as far as asked.
 
-use std::time::Duration;
-
+use kube::api::DeleteParams;
 use oms_operator::api::{Connection, Phase};
 use serde_json::{Value, json};
 
+use crate::migration::message;
 use crate::operator::OperatorFlags;
 use crate::world::{CONNECTION, OMS_SECRET, Setup, World, eventually};
 
@@ -84,6 +84,25 @@ async fn stopped_and_kept_the_record_stays_at_oms() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stopped_and_kept_a_waiting_task_is_stopped_once_it_runs() {
+    let world = slow().limited("runningTasks", 1).start().await;
+    let first = running(&world).await;
+    let second = world.migration("second").with("/deletionPolicy", "StopAndKeep").apply().await;
+    let waiting = second.wait_condition("Ready", "False", "WaitingAtOMS").await;
+    second.delete().await;
+    let told = second.wait("tells what it waits for", |task| message(task, "Ready").contains("Orphan")).await;
+    assert_eq!(told.status.unwrap().phase, Some(Phase::Deleting));
+    // Its turn comes when the first one ends.
+    first.delete().await;
+    first.wait_gone().await;
+    second.wait_gone().await;
+    let tasks = world.remote_tasks().await;
+    assert_eq!(tasks.len(), 1);
+    assert_eq!(tasks[0]["status"], 3, "it is stopped and kept");
+    assert_eq!(tasks[0]["id"].to_string().trim_matches('"'), waiting.status.unwrap().task_id.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_policy_of_the_operator_holds_where_the_object_names_none() {
     let flags = OperatorFlags::default().with("--default-deletion-policy=Orphan");
     let world = slow().operated(flags).start().await;
@@ -142,7 +161,7 @@ async fn what_lacks_its_secret_goes_at_once() {
 async fn a_connection_and_secret_that_went_first_do_not_leave_the_task_behind() {
     let world = slow().start().await;
     let migration = running(&world).await;
-    world.api::<Connection>().delete(CONNECTION, &Default::default()).await.unwrap();
+    world.api::<Connection>().delete(CONNECTION, &DeleteParams::default()).await.unwrap();
     world.delete_secret(OMS_SECRET).await;
     // Long enough for the operator's housekeeping to see that the Connection is gone.
     world.let_polls_pass(24).await;
@@ -156,7 +175,7 @@ async fn lost_credentials_block_a_deletion_for_a_bounded_time_only() {
     let mut world = slow().start().await;
     let name = running(&world).await.name;
     world.operator().kill();
-    world.api::<Connection>().delete(CONNECTION, &Default::default()).await.unwrap();
+    world.api::<Connection>().delete(CONNECTION, &DeleteParams::default()).await.unwrap();
     world.delete_secret(OMS_SECRET).await;
     let flags = OperatorFlags::default().scaled(20).with("--cleanup-timeout=60s");
     world.existing(&name).delete().await;
@@ -180,5 +199,4 @@ async fn deleting_the_namespace_ends() {
     })
     .await;
     assert_eq!(world.remote_tasks().await, Vec::<Value>::new());
-    let _ = Duration::ZERO;
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use oms_operator::api::Phase;
 
 use crate::migration::condition;
-use crate::world::World;
+use crate::world::{Setup, World};
 
 /// Keys that break naive copying, beside plain ones.
 const KEYS: &[(&str, usize)] = &[
@@ -106,4 +106,15 @@ async fn an_applied_manifest_moves_every_object_and_then_costs_nothing() {
 
     let ended = world.operator().terminate(Duration::from_secs(10)).await;
     assert!(ended.is_some_and(|status| status.success()), "SIGTERM is a clean end: {ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn applied_before_its_connection_and_secrets_it_goes_on_by_itself() {
+    let world = Setup::default().unconnected().start().await;
+    world.put_objects(2).await;
+    let migration = world.migration("photos").apply().await;
+    migration.wait_condition("Ready", "False", "ConnectionNotFound").await;
+    world.connect().await;
+    migration.wait_phase(Phase::Succeeded).await;
+    assert_eq!(world.effects("CreateTask").await.len(), 1);
 }

@@ -27,10 +27,8 @@ async fn a_changed_bandwidth_reaches_oms_while_the_task_runs() {
     })
     .await;
     migration.patch(json!({ "spec": { "bandwidthPolicy": null } })).await;
-    remote(&world, "has no window", |task| {
-        task["bandwidth_policy"].as_array().is_none_or(|windows| windows.is_empty())
-    })
-    .await;
+    remote(&world, "has no window", |task| task["bandwidth_policy"].as_array().is_none_or(Vec::is_empty))
+        .await;
     world.let_polls_pass(6).await;
     assert_eq!(world.effects("UpdateBandwidthPolicy").await.len(), 2, "one call per change");
     assert_eq!(world.effects("StopTask").await.len(), 0);

@@ -1,6 +1,6 @@
 //! The whole product on real parts: a real API server, the real operator binary, an emulated OMS that really moves
 //! objects between stores. One module per behaviour; [`world`] has the parts.
-#![allow(clippy::unwrap_used, dead_code)]
+#![allow(clippy::unwrap_used)]
 
 mod migration;
 mod operator;
@@ -10,6 +10,11 @@ mod bad_input;
 mod crash;
 mod deletion;
 mod first_migration;
+mod idle;
 mod live_settings;
+mod lost_status;
+mod process;
+mod secrets;
 mod suspend;
 mod two_operators;
+mod undecodable;

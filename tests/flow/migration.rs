@@ -48,12 +48,6 @@ impl<'w> Draft<'w> {
         self
     }
 
-    /// Leaves a member of `spec` out.
-    pub(crate) fn without(mut self, member: &str) -> Self {
-        self.manifest["spec"].as_object_mut().unwrap().remove(member);
-        self
-    }
-
     /// The manifest.
     pub(crate) fn manifest(&self) -> &Value {
         &self.manifest
@@ -102,12 +96,6 @@ impl<'w> Migration<'w> {
     /// Merges a patch into the object.
     pub(crate) async fn patch(&self, patch: Value) {
         self.api().patch(&self.name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
-    }
-
-    /// Merges a patch into the status, as a person may by hand.
-    pub(crate) async fn patch_status(&self, status: Value) {
-        let patch = json!({ "status": status });
-        self.api().patch_status(&self.name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
     }
 
     /// Sets `spec.suspend`.

@@ -75,7 +75,7 @@ async fn suspending_a_task_that_waits_at_oms_deletes_its_record_and_resuming_mak
     assert_eq!(world.effects("CreateTask").await.len(), 2);
     assert_eq!(world.effects("DeleteTask").await.len(), 1);
 
-    world.emulator.clock().advance(Duration::from_secs(3_600));
+    world.emulator.clock().advance(Duration::from_hours(1));
     migration.wait_phase(Phase::Succeeded).await;
     assert_eq!(world.remote_tasks().await.len(), 1);
     assert_eq!(world.journal("StopTask").await, Vec::<Value>::new(), "OMS cannot stop what waits");

@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::{Event, Namespace, Secret};
-use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::core::NamespaceResourceScope;
-use kube::{Api, Client, Resource, ResourceExt};
-use oms_operator::api::{self, Connection, MigrationTask};
+use kube::{Api, Client, Resource};
+use oms_operator::api::{self, Connection};
 use oms_operator::dev::bucket::{Bucket, Endpoint};
 use oms_operator::dev::scratch::Scratch;
 use oms_operator::dev::{ControlPlane, crds};
@@ -255,13 +255,13 @@ impl World {
         let secrets = self.api::<Secret>();
         let made =
             json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name }, "stringData": data });
-        let _ = secrets.delete(name, &Default::default()).await;
+        let _ = secrets.delete(name, &DeleteParams::default()).await;
         secrets.create(&PostParams::default(), &serde_json::from_value(made).unwrap()).await.unwrap();
     }
 
     /// Deletes a Secret.
     pub(crate) async fn delete_secret(&self, name: &str) {
-        self.api::<Secret>().delete(name, &Default::default()).await.unwrap();
+        self.api::<Secret>().delete(name, &DeleteParams::default()).await.unwrap();
     }
 
     /// Applies an object in the test's namespace, server-side.
@@ -440,17 +440,20 @@ impl World {
         .await
     }
 
-    /// Waits until the operator has polled OMS, or done its housekeeping, a few times more; the proof that it had its
-    /// chances. Counts looks at the Connection's Secret through the API server's audit-free way: time alone.
+    /// Lets the time of so many polls of an operator with default flags pass: that nothing happens has no condition
+    /// that one could wait for.
     pub(crate) async fn let_polls_pass(&self, count: u32) {
-        // The one place that waits for time: that nothing happens has no condition to wait for.
         tokio::time::sleep(Duration::from_millis(250) * count).await;
     }
 
     fn tell(&self) {
         eprintln!("--- namespace {}", self.namespace);
         for operator in &self.operators {
-            eprintln!("--- end of the log of {}\n{}", operator.name(), operator.log_tail(60));
+            // Calls come by the hundred; what the operator made of them is in the other lines.
+            let log = operator.log();
+            let lines: Vec<_> = log.lines().filter(|line| !line.contains("\"called OMS\"")).collect();
+            let tail = lines[lines.len().saturating_sub(120)..].join("\n");
+            eprintln!("--- end of the log of {}\n{tail}", operator.name());
         }
     }
 }
@@ -527,9 +530,4 @@ fn bucket(store: &EmbeddedStore, region: &str, keys: &Keys, name: &str) -> Bucke
         secret_key: keys.secret.clone(),
     };
     Bucket::new(&endpoint, name).unwrap()
-}
-
-/// The name of an object with its UID, for messages.
-pub(crate) fn described(task: &MigrationTask) -> String {
-    format!("{} ({:?})", task.name_any(), task.status)
 }
