@@ -27,6 +27,8 @@ pub(crate) struct OperatorFlags {
     pub(crate) more: Vec<String>,
     /// Whether it takes part in the leader election, with the lease in the test's namespace.
     pub(crate) elects: bool,
+    /// Whether it watches every namespace, ClusterConnections included; only on an API server of the test's own.
+    pub(crate) everywhere: bool,
 }
 
 impl Default for OperatorFlags {
@@ -38,6 +40,7 @@ impl Default for OperatorFlags {
             log: "info,oms_operator=debug",
             more: Vec::new(),
             elects: false,
+            everywhere: false,
         }
     }
 }
@@ -70,7 +73,7 @@ impl Operator {
         let milliseconds = |span: Duration| format!("{}ms", (span * flags.time_scale).as_millis());
         let mut command = Command::new(env!("CARGO_BIN_EXE_oms-operator"));
         command
-            .args(["run", "--namespace", namespace, "--cluster-resource-namespace", namespace])
+            .args(["run", "--cluster-resource-namespace", namespace])
             .args(["--poll-interval", &milliseconds(flags.poll)])
             .args(["--secret-check-interval", &milliseconds(flags.secret_check)])
             .args(["--allowed-endpoint", "127.0.0.1", "--metrics-listen", "127.0.0.1:0"])
@@ -80,6 +83,7 @@ impl Operator {
             .args(["--leader-namespace", namespace])
             .arg("--ready-file")
             .arg(&ready_file)
+            .args(if flags.everywhere { Vec::new() } else { vec!["--namespace", namespace] })
             .args(&flags.more)
             .env("KUBECONFIG", plane.kubeconfig())
             .env("NO_PROXY", "127.0.0.1,localhost")

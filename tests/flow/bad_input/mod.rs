@@ -3,6 +3,7 @@
 
 mod admission;
 mod buckets;
+mod cluster_connections;
 mod connections;
 mod endpoints;
 mod front;
