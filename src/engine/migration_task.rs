@@ -20,7 +20,7 @@ use crate::api::conditions::Reason;
 use crate::api::{self, CloudType, MigrationTask, Phase};
 use crate::oms::{self, Urgency};
 use crate::plan::migration_task::{LookAgain, Plan, Step, View, plan};
-use crate::plan::seen::{Call, Keys, Link, Remote, Search, Trouble};
+use crate::plan::seen::{Call, Keys, Link, Remote, Search, Trouble, TroubleKind};
 use crate::plan::token::ObjectMark;
 
 /// Looks that one pass may need before it can decide: keys, the task, the scan, and one to spare.
@@ -441,6 +441,15 @@ impl Pass<'_> {
         if intends(&stored) && !intends(&self.task) {
             // A new intent starts with a clean slate: what was refused before may have been mended.
             self.memory.refused = self.memory.trouble.take();
+        }
+        let sent_keys =
+            |task: &MigrationTask| task.status.as_ref().map(|status| status.observed_credentials.clone());
+        let refused_keys = |trouble: &Trouble| trouble.kind == TroubleKind::BucketCredentials;
+        if sent_keys(&stored) != sent_keys(&self.task)
+            && self.memory.trouble.as_ref().is_some_and(refused_keys)
+        {
+            // Other keys go out next: what was said of the old ones no longer counts.
+            self.memory.trouble = None;
         }
         let (fresh, old) = (progress(&stored), progress(&self.task));
         if fresh != old {

@@ -1,9 +1,11 @@
 //! Buckets that do not exist, do not take the keys, or hold nothing.
 
+use std::time::Duration;
+
 use oms_operator::api::Phase;
 
 use super::{assert_created, assert_recovers, assert_told, hurried};
-use crate::world::{DESTINATION_SECRET, SOURCE_SECRET};
+use crate::world::{DESTINATION_SECRET, SOURCE_SECRET, eventually_within};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wrong_source_keys_are_told_and_the_same_task_goes_on_with_corrected_ones() {
@@ -130,4 +132,36 @@ async fn a_selection_without_objects_is_told_and_objects_that_appear_are_copied(
     let copied = world.destination_bucket("photos-archive").fingerprints(|_| ()).await.unwrap();
     let keys: Vec<_> = copied.keys().filter(|key| !key.starts_with("oms/task/")).collect();
     assert_eq!(keys, ["2024/one.txt"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_that_are_refused_at_a_resume_are_told_and_a_corrected_secret_is_noticed_at_once() {
+    // A slow clock: only the change of the Secret can be the cause of another try.
+    let world = crate::world::Setup::default().behaving("objectRate", 4.0).start().await;
+    world.put_objects(20).await;
+    let keys = world.destination_keys.clone();
+    let migration = world.migration("photos").kubectl_apply().await;
+    migration.wait_condition("Ready", "False", "Running").await;
+    migration.suspend(true).await;
+    migration.wait_phase(Phase::Stopped).await;
+
+    world.secret(DESTINATION_SECRET, &[("accessKey", &keys.access), ("secretKey", "not-the-secret")]).await;
+    migration.suspend(false).await;
+    let waiting = migration.wait_condition("Ready", "False", "CredentialsRejected").await;
+    let words =
+        ["did not accept the start", "OMS.0189", "`destination.credentials.secretRef`", "Correct the Secret"];
+    assert_told(&waiting, Phase::Pending, "CredentialsRejected", &words);
+    world.let_polls_pass(8).await;
+    assert_eq!(world.journal("StartTask").await.len(), 1, "the same keys are not tried again and again");
+
+    world.secret(DESTINATION_SECRET, &[("accessKey", &keys.access), ("secretKey", &keys.secret)]).await;
+    // Without the change, the next try is due after half a minute at the earliest.
+    eventually_within(Duration::from_secs(20), "a start with the corrected keys", async || {
+        let started = world.effects("StartTask").await.len();
+        if started == 1 { Ok(()) } else { Err(format!("{started} starts")) }
+    })
+    .await;
+    assert_recovers(&world, "photos", 400).await;
+    assert_eq!(world.journal("StartTask").await.len(), 2);
+    assert_created(&world, 1).await;
 }
