@@ -7,6 +7,7 @@ mod operator;
 mod world;
 
 mod bad_input;
+mod chaos;
 mod crash;
 mod deletion;
 mod first_migration;
