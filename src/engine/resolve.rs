@@ -182,7 +182,8 @@ impl Engine {
                 None => gone(pinned),
             };
         };
-        if !session.usable {
+        // A clean-up tries what it has: its Secret may have gone first, and then the keys in memory are all there is.
+        if !session.usable && !deleting {
             let why = itself.and_then(|itself| itself.ready_message);
             return self.not_ready(pinned.kind, &pinned.name, &pinned.uid, why.as_deref());
         }

@@ -170,6 +170,19 @@ async fn a_connection_and_secret_that_went_first_do_not_leave_the_task_behind() 
     assert_eq!(world.remote_tasks().await, Vec::<Value>::new());
 }
 
+/// Regression: a Connection that had noticed that its Secret is gone blocked the clean-up of its tasks, so that a
+/// namespace whose Secrets went first did not end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_misses_its_secret_still_serves_a_clean_up() {
+    let world = slow().start().await;
+    let migration = running(&world).await;
+    world.delete_secret(OMS_SECRET).await;
+    world.wait_connection(CONNECTION, "False", "SecretNotFound").await;
+    migration.delete().await;
+    migration.wait_gone().await;
+    assert_eq!(world.remote_tasks().await, Vec::<Value>::new());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lost_credentials_block_a_deletion_for_a_bounded_time_only() {
     let mut world = slow().start().await;
