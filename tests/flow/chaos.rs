@@ -36,7 +36,7 @@ async fn an_operator_that_is_killed_all_the_time_makes_nothing_twice_and_loses_n
         operator.kill();
         // People go on meanwhile.
         let migration = world.existing(&name(death as usize % MIGRATIONS));
-        migration.suspend(chance(death + 1_000) % 3 == 0).await;
+        migration.suspend(chance(death + 1_000).is_multiple_of(3)).await;
     }
     for number in 0..MIGRATIONS {
         world.existing(&name(number)).suspend(false).await;
