@@ -74,7 +74,7 @@ mod tests {
         Counters {
             fraction,
             bytes_per_second: 52_428_800,
-            remaining: Some(Duration::from_secs(3_900)),
+            remaining: Some(Duration::from_mins(65)),
             ..Counters::default()
         }
     }
