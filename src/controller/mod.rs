@@ -149,11 +149,16 @@ async fn lead(
     ));
     let pulse = Pulse::new(health.component("passes", HEALTHY));
     let task_stores = tasks.stores();
+    let mut connections_filled = connections.filled();
+    connections_filled.extend(cluster_connections.iter().flat_map(Lanes::filled));
     let mut filled = tasks.filled();
-    filled.extend(connections.filled());
-    filled.extend(cluster_connections.iter().flat_map(Lanes::filled));
+    filled.extend(connections_filled.iter().cloned());
     let work = [
-        tokio::spawn(tasks.run(pass_of_task(&engine, &pulse), usize::from(config.concurrency), stop.clone())),
+        tokio::spawn(tasks.run(
+            pass_of_task(&engine, &pulse, connections_filled),
+            usize::from(config.concurrency),
+            stop.clone(),
+        )),
         tokio::spawn(connections.run(pass_of_connection(&engine, &pulse), 4, stop.clone())),
         tokio::spawn(match cluster_connections {
             Some(lanes) => {
@@ -223,11 +228,18 @@ async fn synced(filled: Vec<watch::Receiver<bool>>) {
     }
 }
 
-fn pass_of_task(engine: &Arc<Engine>, pulse: &Pulse) -> Pass<MigrationTask> {
+fn pass_of_task(
+    engine: &Arc<Engine>,
+    pulse: &Pulse,
+    connections_filled: Vec<watch::Receiver<bool>>,
+) -> Pass<MigrationTask> {
     let (engine, pulse) = (Arc::clone(engine), pulse.clone());
     Arc::new(move |object: Arc<DeserializeGuard<MigrationTask>>| {
         let (engine, pulse) = (Arc::clone(&engine), pulse.clone());
+        let filled = connections_filled.clone();
         Box::pin(async move {
+            // A connection that is not in the cache yet must not look like one that does not exist.
+            synced(filled).await;
             let uid = object.uid().unwrap_or_default();
             let pass = Box::pin(engine.reconcile_migration_task(&object));
             finish(
