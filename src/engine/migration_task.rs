@@ -250,9 +250,12 @@ impl Pass<'_> {
     fn search(&mut self) -> Search {
         let Some((project, _)) = &self.place else { return Search::None };
         let scan = project.scan();
-        let wanted = self.task.status.as_ref().and_then(|status| status.create.as_ref());
+        let intent = self.task.status.as_ref().and_then(|status| status.create.as_ref());
+        let deleted_at = self.task.metadata.deletion_timestamp.as_ref().map(|at| at.0);
+        // A search serves what was intended, or deleted, before it began.
+        let wanted = intent.map(|intent| intent.started_at.0).or(deleted_at);
         match scan {
-            Some(scan) if wanted.is_some_and(|intent| scan.started_at > intent.started_at.0) => {
+            Some(scan) if wanted.is_some_and(|wanted| scan.started_at > wanted) => {
                 let found = scan.by_mark.get(&self.mark).cloned().unwrap_or_default();
                 if self.memory.trouble.as_ref().is_some_and(|trouble| trouble.call == Call::Look) {
                     self.memory.trouble = None;

@@ -78,6 +78,25 @@ async fn a_running_task_whose_status_was_erased_is_found_by_its_token() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_whose_status_was_erased_before_its_deletion_is_not_left_behind() {
+    let mut world = Setup::default().behaving("objectRate", 1.0).start().await;
+    world.put_objects(60).await;
+    let name = {
+        let migration = world.migration("photos").apply().await;
+        migration.wait_condition("Ready", "False", "Running").await;
+        migration.name
+    };
+    // Nobody sees the erased status before the object is deleted.
+    world.operator().kill();
+    erase_status(&world, &name).await;
+    world.existing(&name).delete().await;
+    world.start_operator(&OperatorFlags::default()).await;
+    world.existing(&name).wait_gone().await;
+    assert_eq!(world.remote_tasks().await, Vec::<Value>::new());
+    assert_eq!(world.effects("CreateTask").await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_finished_task_whose_status_was_erased_is_not_migrated_again() {
     let world = World::start().await;
     world.put_objects(3).await;

@@ -31,6 +31,7 @@ pub(super) fn plan(mut draft: Draft<'_>) -> Plan {
         return draft.finish(deleting(waiting_words(policy)), Step::Rest, LookAgain::after(Duration::ZERO));
     }
     match (recorded, sent) {
+        (None, None) if is_forgotten(&draft) => recall(draft),
         (None, None) => release(draft),
         (None, Some(_)) if draft.view.permit.is_some() || create::had_no_effect(&draft) => release(draft),
         (None, Some(sent)) => find(draft, sent),
@@ -40,6 +41,30 @@ pub(super) fn plan(mut draft: Draft<'_>) -> Plan {
 
 fn release(draft: Draft<'_>) -> Plan {
     draft.keep(Step::RemoveFinalizer { abandoned: None }, None)
+}
+
+/// Whether the status knows nothing although the finalizer says that a task was intended: somebody erased it, or the
+/// deletion came between the two.
+fn is_forgotten(draft: &Draft<'_>) -> bool {
+    draft.status.observed_generation < 0 && draft.status.attempt.is_none()
+}
+
+/// One search for what an erased status no longer tells of; where that is not possible, the object goes at once.
+fn recall(mut draft: Draft<'_>) -> Plan {
+    let Link::Up(link) = draft.view.link else { return release(draft) };
+    if draft.view.trouble.is_some_and(|trouble| trouble.retry_at > draft.view.now) {
+        return release(draft);
+    }
+    match draft.view.search {
+        // The status stays as it is until then: it is what says that there is something to recall.
+        Search::None => draft.keep(Step::Search, LookAgain::after(Duration::from_secs(1))),
+        Search::Done { found, .. } => {
+            let Some(task) = create::best(&draft, found) else { return release(draft) };
+            record(&mut draft, task.id, &task.name);
+            draft.status.connection = Some(link.pinned.clone());
+            draft.finish(searching(), Step::Rest, LookAgain::after(Duration::ZERO))
+        }
+    }
 }
 
 /// A create may have arrived whose answer was lost: what it made has to be found first.

@@ -73,7 +73,6 @@ fn the_finalizer_goes_only_after_the_task_is_confirmed_gone() {
 #[test]
 fn what_was_never_created_goes_at_once() {
     let provably_not = [
-        scene().with_finalizer(),
         scene().with_finalizer().link_down(),
         scene().intent_written(),
         scene().intent_written().link_down(),
@@ -93,6 +92,22 @@ fn what_was_never_created_goes_at_once() {
         assert_eq!(scene.deleted().now(3).plan().step, LET_GO);
     }
     assert_eq!(scene().deleted().plan().step, Step::Rest, "without our finalizer it is not ours to hold");
+}
+
+#[test]
+fn a_status_that_knows_nothing_is_searched_for_once_before_the_object_goes() {
+    let forgotten = scene().with_finalizer().deleted().now(3);
+    let plan = forgotten.plan();
+    assert_eq!(plan.step, Step::Search);
+    assert_eq!(
+        plan.status,
+        forgotten.stored(),
+        "the empty status is what says that there is something to recall"
+    );
+    assert_eq!(forgotten.clone().searched(4).plan().step, LET_GO, "nothing carries our mark");
+    let found = forgotten.found(4, vec![remote(RemoteState::Running)]).plan();
+    assert_eq!(found.status.task_id, Some(ID.to_string()), "what was found is recorded, then removed");
+    assert!(found.status.connection.is_some(), "and pinned, so that the clean-up goes where the task is");
 }
 
 #[test]

@@ -214,7 +214,8 @@ impl World {
             (Some(_), None) if deleted => Remote::Stale,
             _ => Remote::Pending,
         };
-        let wanted = self.scene.stored().create.map(|create| create.started_at.0);
+        let deleted_at = self.scene.task.metadata.deletion_timestamp.as_ref().map(|at| at.0);
+        let wanted = self.scene.stored().create.map(|create| create.started_at.0).or(deleted_at);
         self.scene.search = match (&self.scan, wanted) {
             (Some((started_at, found)), Some(wanted)) if *started_at > wanted => {
                 if !found.is_empty() {
