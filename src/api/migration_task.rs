@@ -325,6 +325,13 @@ pub struct MigrationTaskStatus {
     pub last_handled_reconcile_at: Option<String>,
 }
 
+impl MigrationTaskStatus {
+    /// The recorded ID of the task at OMS as a number; `None` when there is none, or no number.
+    pub fn remote_id(&self) -> Option<u64> {
+        self.task_id.as_deref()?.parse().ok()
+    }
+}
+
 impl Default for MigrationTaskStatus {
     fn default() -> Self {
         Self {

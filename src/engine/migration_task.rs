@@ -17,9 +17,9 @@ use super::wake::Target;
 use super::wire::TaskKeys;
 use super::{Engine, Error, kubernetes, look, report};
 use crate::api::conditions::Reason;
-use crate::api::{self, CloudType, MigrationTask, Phase};
+use crate::api::{self, CloudType, MigrationTask};
 use crate::oms::{self, Urgency};
-use crate::plan::migration_task::{LookAgain, Plan, Step, View, plan};
+use crate::plan::migration_task::{LookAgain, Plan, Step, View, is_over, plan};
 use crate::plan::seen::{Call, Keys, Link, Remote, Search, Trouble, TroubleKind};
 use crate::plan::token::ObjectMark;
 
@@ -152,14 +152,8 @@ impl Pass<'_> {
 
     /// Whether nothing is left to look at: the task is over and nobody wants anything of it.
     fn is_settled(&self) -> bool {
-        let Some(status) = &self.task.status else { return false };
-        let over =
-            matches!(status.phase, Some(Phase::Succeeded | Phase::SucceededWithFailures | Phase::Failed));
-        // Nothing can become of a finished task; a failed one may have been started at the console.
-        let asked = status.phase == Some(Phase::Failed)
-            && self.task.annotations().get(api::RECONCILE_REQUESTED_AT)
-                != status.last_handled_reconcile_at.as_ref();
-        over && status.task_id.is_some() && !asked && self.task.metadata.deletion_timestamp.is_none()
+        let recorded = self.task.status.as_ref().is_some_and(|status| status.task_id.is_some());
+        recorded && is_over(&self.task) && self.task.metadata.deletion_timestamp.is_none()
     }
 
     /// A settled task costs no call to OMS; only a changed spec is told in status.
@@ -196,7 +190,7 @@ impl Pass<'_> {
     }
 
     pub(super) fn task_id(&self) -> Option<u64> {
-        self.task.status.as_ref()?.task_id.as_deref()?.parse().ok()
+        self.task.status.as_ref()?.remote_id()
     }
 
     fn stored_status(&self) -> api::MigrationTaskStatus {

@@ -21,7 +21,7 @@ pub(super) fn plan(mut draft: Draft<'_>) -> Plan {
         return draft.keep(Step::Rest, None);
     }
     let policy = draft.spec().deletion_policy.unwrap_or(draft.view.policy.deletion_policy);
-    let recorded = draft.status.task_id.as_deref().and_then(|id| id.parse::<u64>().ok());
+    let recorded = draft.status.remote_id();
     let sent = draft.status.create.as_ref().and_then(|create| create.sent_at.as_ref()).map(|at| at.0);
     if policy == DeletionPolicy::Orphan {
         return release(draft);

@@ -21,7 +21,7 @@ use super::seen::{Keys, Link, LinkUp, Remote, RemoteTask, Search, Trouble};
 use super::situation::{self, Situation};
 use super::token::{ObjectMark, Token};
 use crate::api::conditions::{Reason, types};
-use crate::api::{self, DeletionPolicy, MigrationTask, MigrationTaskSpec, MigrationTaskStatus};
+use crate::api::{self, DeletionPolicy, MigrationTask, MigrationTaskSpec, MigrationTaskStatus, Phase};
 
 /// Operator-wide settings that decisions depend on.
 #[derive(Clone, Debug)]
@@ -146,6 +146,16 @@ impl Step {
     pub fn is_look(&self) -> bool {
         matches!(self, Self::ReadKeys | Self::Search | Self::Show)
     }
+}
+
+/// Whether the task reached its end, so that it costs no call any more.
+pub fn is_over(task: &MigrationTask) -> bool {
+    let Some(status) = &task.status else { return false };
+    let ended = matches!(status.phase, Some(Phase::Succeeded | Phase::SucceededWithFailures | Phase::Failed));
+    // A failed task may have been started at the console: somebody who asks for a look gets one.
+    let asked = status.phase == Some(Phase::Failed)
+        && task.annotations().get(api::RECONCILE_REQUESTED_AT) != status.last_handled_reconcile_at.as_ref();
+    ended && !asked
 }
 
 /// Plans the next step.

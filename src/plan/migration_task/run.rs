@@ -22,11 +22,11 @@ const SURROUNDINGS: &[&str] = &[
 
 /// Plans for a task whose ID is recorded.
 pub(super) fn plan(mut draft: Draft<'_>) -> Plan {
-    let Some(id) = draft.status.task_id.as_deref().and_then(|id| id.parse::<u64>().ok()) else {
+    let Some(id) = draft.status.remote_id() else {
         let message = "`status.taskId` holds no task ID. Delete the object and create it again";
         return draft.finish(Situation::new(Row::Hopeless, Reason::InvalidSpec, message), Step::Rest, None);
     };
-    if is_over(&draft) {
+    if super::is_over(draft.view.task) {
         return over(draft);
     }
     draft.tell_link();
@@ -54,15 +54,6 @@ pub(super) fn plan(mut draft: Draft<'_>) -> Plan {
         Remote::Gone => gone(draft),
         Remote::Known(remote) => known(draft, remote),
     }
-}
-
-/// Whether the task reached its end, so that it costs no call any more.
-fn is_over(draft: &Draft<'_>) -> bool {
-    let ended =
-        matches!(draft.status.phase, Some(Phase::Succeeded | Phase::SucceededWithFailures | Phase::Failed));
-    let asked = draft.requested() != draft.status.last_handled_reconcile_at.as_ref();
-    // A failed task may have been started at the console: somebody who asks for a look gets one.
-    ended && !(asked && draft.status.phase == Some(Phase::Failed))
 }
 
 fn over(draft: Draft<'_>) -> Plan {
