@@ -64,6 +64,40 @@ impl Class {
             Self::Unknown => "unknown",
         }
     }
+
+    /// Whose move it is, in a few words for people.
+    pub fn whose_move(self) -> &'static str {
+        match self {
+            Self::Invalid => "Yours: change the spec",
+            Self::Credential => "Yours: the keys of the connection",
+            Self::BucketCredential => "Yours: the keys of the bucket or their rights",
+            Self::Permission => "The account's owner: grant the right, or put the account in order",
+            Self::Privacy => "Yours: accept the privacy agreement",
+            Self::Quota => "Nobody's for now: it waits; or ask for a higher limit",
+            Self::Conflict => "The operator's: it looks again and decides anew",
+            Self::NotFound => "The operator's: what was asked for is gone",
+            Self::Throttled => "The operator's: it slows down",
+            Self::Transient => "The operator's: it tries again",
+            Self::Missing => "Yours: put right what is outside the spec; the operator looks again by itself",
+            Self::Unknown => "The operator's: it tries again, rarely; tell us about the code",
+        }
+    }
+
+    /// All classes, in the order in which people should read about them.
+    pub const ALL: [Self; 12] = [
+        Self::Invalid,
+        Self::Missing,
+        Self::BucketCredential,
+        Self::Credential,
+        Self::Permission,
+        Self::Privacy,
+        Self::Quota,
+        Self::Conflict,
+        Self::NotFound,
+        Self::Throttled,
+        Self::Transient,
+        Self::Unknown,
+    ];
 }
 
 /// One row of the error table.
@@ -117,6 +151,20 @@ pub enum Side {
     Spec,
 }
 
+impl Side {
+    /// In words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Service => "service",
+            Self::Source => "source",
+            Self::Destination => "destination",
+            Self::ListFile => "list file",
+            Self::Account => "account",
+            Self::Spec => "spec",
+        }
+    }
+}
+
 /// The row of an error code: today's meaning before the historic one.
 pub fn lookup(code: &str) -> Option<&'static CodeEntry> {
     ERRORS.all(&family(code)).min_by_key(|entry| entry.legacy)
@@ -125,6 +173,16 @@ pub fn lookup(code: &str) -> Option<&'static CodeEntry> {
 /// The row of an error code that came with an HTTP status: `OMS.0095` means another thing with 400 than with 403.
 pub fn lookup_with_status(code: &str, status: u16) -> Option<&'static CodeEntry> {
     ERRORS.all(&family(code)).min_by_key(|entry| (entry.legacy, entry.http_status != Some(status)))
+}
+
+/// Every row: the reference's in its order, then the gateway's.
+pub fn entries() -> &'static [CodeEntry] {
+    &ERRORS.rows
+}
+
+/// Every cause of a task's failure, in the order of the reference.
+pub fn failure_causes() -> &'static [FailureCause] {
+    &CAUSES.rows
 }
 
 /// The cause behind a task's `error_reason.error_code`.

@@ -1,8 +1,4 @@
-//! `docs/reference/` is written from the types (fields, values, limits, what can change when), and the index of
-//! `examples/` from the examples.
-//!
-//! `UPDATE_DOCS=1 cargo test --test reference` writes it anew (`make docs`).
-#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+//! Pages of the custom resources: fields, values, limits, rules, what can change when.
 
 use std::{fmt::Write as _, fs, path::Path};
 
@@ -13,7 +9,7 @@ use oms_operator::api::{
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::Value;
 
-const NOTE: &str = "<!-- Written by tests/reference.rs; `make docs` writes it anew. -->";
+use crate::{NOTE, cell, row};
 
 /// Last sentence of a field's documentation: what a change of it does.
 const CLASSES: [(&str, &str, &str); 4] = [
@@ -143,15 +139,6 @@ fn rules(schema: &Value, prefix: &str, found: &mut Vec<(String, String)>) {
     }
 }
 
-fn cell(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
-}
-
-fn row(page: &mut String, cells: &[&str]) {
-    let cells: Vec<_> = cells.iter().map(|text| cell(text)).collect();
-    writeln!(page, "| {} |", cells.join(" | ")).unwrap();
-}
-
 fn spec_table(page: &mut String, fields: &[Field], with_class: bool) {
     let mut head = vec!["field", "type", "limits", "default"];
     head.extend(with_class.then_some("change"));
@@ -207,7 +194,7 @@ fn example(page: &mut String, name: &str) {
         .unwrap();
 }
 
-fn migration_task() -> String {
+pub(crate) fn migration_task() -> String {
     let schema = schema_of::<MigrationTask>();
     let spec = fields(&schema["properties"]["spec"], "", None);
     let mut page = format!("# MigrationTask\n\n{NOTE}\n\n{}\n", schema["description"].as_str().unwrap());
@@ -225,7 +212,7 @@ fn migration_task() -> String {
     page
 }
 
-fn connection() -> String {
+pub(crate) fn connection() -> String {
     let schema = schema_of::<Connection>();
     let of_cluster = schema_of::<ClusterConnection>();
     let mut page =
@@ -246,7 +233,7 @@ fn connection() -> String {
     page
 }
 
-fn conditions() -> String {
+pub(crate) fn conditions() -> String {
     let mut page = format!(
         "# Conditions and reasons\n\n{NOTE}\n\nWhat `status.conditions` says; `kubectl wait --for=condition=Ready` \
          and GitOps tools read it. The message of a condition says what happened, whose move it is and what to do.\n\n"
@@ -265,50 +252,6 @@ fn conditions() -> String {
         row(&mut page, &[&format!("`{}`", reason.as_str()), meaning]);
     }
     page
-}
-
-/// The index of the examples, from the comment that each starts with.
-fn index_of_examples() -> String {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
-    let mut names: Vec<_> = fs::read_dir(&folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.retain(|name| Path::new(name).extension().is_some_and(|extension| extension == "yaml"));
-    names.sort();
-    let mut page = format!(
-        "# Examples\n\n{NOTE}\n\nOne manifest per situation. Put your own names and keys in, then \
-         `kubectl apply -f` it; begin with [connection.yaml](connection.yaml) and \
-         [whole-bucket.yaml](whole-bucket.yaml).\n\n"
-    );
-    row(&mut page, &["example", "what it shows"]);
-    row(&mut page, &["---"; 2]);
-    for name in names {
-        let text = fs::read_to_string(folder.join(&name)).unwrap();
-        let comment: Vec<_> = text.lines().map_while(|line| line.strip_prefix('#')).map(str::trim).collect();
-        let comment = comment.join(" ");
-        let sentence = comment.split_once(". ").map_or(comment.as_str(), |(first, _)| first);
-        row(&mut page, &[&format!("[{name}]({name})"), sentence.trim_end_matches('.')]);
-    }
-    page
-}
-
-#[test]
-fn the_reference_is_what_the_types_say() {
-    let pages = [
-        ("docs/reference/migrationtask.md", migration_task()),
-        ("docs/reference/connection.md", connection()),
-        ("docs/reference/conditions.md", conditions()),
-        ("examples/README.md", index_of_examples()),
-    ];
-    for (name, page) in pages {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
-        if std::env::var_os("UPDATE_DOCS").is_some() {
-            fs::write(&path, &page).unwrap();
-        }
-        let committed = fs::read_to_string(&path).unwrap_or_default();
-        assert!(committed == page, "{name} is out of date; run `make docs`");
-    }
 }
 
 #[test]
