@@ -10,7 +10,7 @@ pub(crate) fn page() -> String {
     let mut page = format!(
         "# Error codes of OMS\n\n{NOTE}\n\nEvery code that OMS and the gateway in front of it are documented with, and \
          what the operator makes of it. A code that is not here is `unknown`: it is survived, and counted in the metric \
-         `oms_operator_oms_unknown_codes_total`.\n\n## Classes\n\n"
+         `oms_operator_unknown_codes_total`.\n\n## Classes\n\n"
     );
     row(&mut page, &["class", "whose move"]);
     row(&mut page, &["---"; 2]);
