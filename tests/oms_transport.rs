@@ -12,8 +12,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use oms_operator::oms::{
     BandwidthWindow, BatchUpdateTasks, Budget, CallRecord, Class, Client, CreateTask, Credentials, Delivery,
-    DestinationNode, Error, ListTasks, Settings, SourceNode, StartTask, TaskId, TaskStatus, Timeouts,
-    Urgency, find_project_id, sign,
+    DestinationNode, Error, ListTasks, Settings, SourceNode, StartTask, TaskId, TaskSelection, TaskStatus,
+    Timeouts, Urgency, find_project_id, sign,
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -202,7 +202,7 @@ async fn every_operation_asks_for_the_documented_path_and_is_signed_as_sent() {
     client.delete_task(id, Urgency::Delete).await.unwrap();
     client.update_bandwidth_policy(id, &windows, user).await.unwrap();
     let batch = BatchUpdateTasks {
-        ids: vec![id],
+        tasks: TaskSelection::Ids(vec![id]),
         bandwidth_policy: windows.to_vec(),
         task_priority: Some("HIGH".into()),
     };
@@ -537,6 +537,25 @@ async fn every_call_is_reported_with_its_outcome() {
     let told: Vec<_> =
         records.lock().unwrap().iter().map(|record| (record.operation, record.outcome)).collect();
     assert_eq!(told, [("StopTask", "ok"), ("DeleteTask", "conflict")]);
+}
+
+#[tokio::test]
+async fn a_code_that_no_table_knows_is_reported_by_name() {
+    let server = Server::start(|seen| {
+        let code = if seen.path.ends_with("/4711") { "OMS.4711" } else { "OMS.1009" };
+        json_answer(400, json!({"error_code": code, "error_msg": "x"}))
+    })
+    .await;
+    let records: Arc<Mutex<Vec<CallRecord>>> = Arc::default();
+    let log = Arc::clone(&records);
+    let mut settings = server.settings();
+    settings.on_call = Some(Arc::new(move |record| log.lock().unwrap().push(record.clone())));
+    let client = client(settings);
+    let unknown = client.show_task(TaskId::new(4711), Urgency::User).await.unwrap_err();
+    assert_eq!((unknown.class(), unknown.code()), (Class::Unknown, Some("OMS.4711")));
+    client.show_task(TaskId::new(5), Urgency::User).await.unwrap_err();
+    let told: Vec<_> = records.lock().unwrap().iter().map(|record| record.unknown_code.clone()).collect();
+    assert_eq!(told, [Some("OMS.4711".to_owned()), None]);
 }
 
 #[tokio::test]

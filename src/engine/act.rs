@@ -7,7 +7,7 @@ use super::migration_task::Pass;
 use super::project::Project;
 use super::{report, wire};
 use crate::api::conditions::Reason;
-use crate::oms::{self, BatchUpdateTasks, TaskId, TaskStatus, Urgency};
+use crate::oms::{self, BatchUpdateTasks, TaskId, TaskSelection, TaskStatus, Urgency};
 use crate::plan::migration_task::Step;
 use crate::plan::seen::{Call, Link, TroubleKind};
 use crate::telemetry::EventKind;
@@ -52,7 +52,7 @@ impl Pass<'_> {
             }
             Step::SetPriority(id) => {
                 let request = BatchUpdateTasks {
-                    ids: vec![TaskId::new(*id)],
+                    tasks: TaskSelection::Ids(vec![TaskId::new(*id)]),
                     bandwidth_policy: wire::windows(&self.task.spec),
                     task_priority: Some(self.task.spec.priority.as_str().to_owned()),
                 };

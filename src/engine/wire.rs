@@ -74,6 +74,7 @@ pub(super) fn create(
         dst_storage_policy: Some(spec.destination.storage_policy.as_str().to_owned()),
         consistency_check: Some(spec.consistency_check.as_str().to_owned()),
         task_priority: Some(spec.priority.as_str().to_owned()),
+        ..oms::CreateTask::default()
     }
 }
 

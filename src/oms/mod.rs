@@ -35,8 +35,8 @@ pub use credentials::Credentials;
 pub use error::{Delivery, Error};
 pub use iam::find_project_id;
 pub use model::{
-    BandwidthWindow, BatchUpdateTasks, CreateTask, CreatedTask, DestinationNode, DestinationSummary,
-    ErrorReason, FailedObjectRecord, ListFile, ListTasks, SourceNode, SourceSummary, StartTask, Task, TaskId,
-    TaskPage, TaskStatus,
+    BandwidthWindow, BatchUpdateTasks, CreateTask, CreatedTask, Crypto, DestinationNode, DestinationSummary,
+    ErrorReason, FailedObjectRecord, ListFile, ListTasks, SmnConfig, SmnInfo, SourceCdn, SourceCdnSummary,
+    SourceNode, SourceSummary, StartTask, Task, TaskId, TaskPage, TaskSelection, TaskStatus,
 };
 pub use settings::{CallObserver, CallRecord, Settings, Timeouts};

@@ -16,6 +16,8 @@ pub struct CallRecord {
     pub outcome: &'static str,
     /// From the signature to the end of the answer, without the wait for a permit; zero when nothing was sent.
     pub duration: Duration,
+    /// The error code of the answer when the committed table of codes (see [`super::codes`]) does not have it.
+    pub unknown_code: Option<String>,
 }
 
 /// Where and how a client calls.

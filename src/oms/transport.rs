@@ -10,7 +10,7 @@ use url::Url;
 
 use super::answer::{self, Refusal, Shape};
 use super::budget::{Budget, Permit, Urgency};
-use super::codes::Class;
+use super::codes::{self, Class};
 use super::credentials::{Credentials, Keys, Kind};
 use super::error::{Delivery, Error};
 use super::model::Body;
@@ -149,7 +149,7 @@ impl Transport {
         let permit = match self.permit(operation, call.urgency).await {
             Ok(permit) => permit,
             Err(error) => {
-                self.observe(operation, error.class().as_str(), Duration::ZERO);
+                self.observe(operation, error.class().as_str(), Duration::ZERO, None);
                 return Err(error);
             }
         };
@@ -188,7 +188,8 @@ impl Transport {
         };
         let milliseconds = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         tracing::debug!(operation, outcome, status, code, request_id, milliseconds, "called OMS");
-        self.observe(operation, outcome, duration);
+        let unknown = code.filter(|code| codes::lookup(code).is_none());
+        self.observe(operation, outcome, duration, unknown);
         result
     }
 
@@ -222,9 +223,16 @@ impl Transport {
         }
     }
 
-    fn observe(&self, operation: &'static str, outcome: &'static str, duration: Duration) {
+    fn observe(
+        &self,
+        operation: &'static str,
+        outcome: &'static str,
+        duration: Duration,
+        unknown_code: Option<&str>,
+    ) {
         if let Some(on_call) = &self.on_call {
-            on_call(&CallRecord { operation, outcome, duration });
+            let unknown_code = unknown_code.map(str::to_owned);
+            on_call(&CallRecord { operation, outcome, duration, unknown_code });
         }
     }
 

@@ -3,6 +3,8 @@
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
+use super::protection::{Crypto, SourceCdn, SourceCdnWire};
+use super::smn::SmnConfig;
 use super::{BandwidthWindow, Body, ListFile, TaskId, body, lenient};
 
 /// A task to create (OMS API reference 5.3.1). It starts by itself. Members that are `None` are not sent, so OMS's own
@@ -38,6 +40,10 @@ pub struct CreateTask {
     pub consistency_check: Option<String>,
     /// `HIGH`, `MEDIUM` (OMS's default) or `LOW`.
     pub task_priority: Option<String>,
+    /// Fetch the objects of the source bucket through a CDN.
+    pub source_cdn: Option<SourceCdn>,
+    /// Tell somebody when the task ends.
+    pub smn_config: Option<SmnConfig>,
 }
 
 /// The source of a new task.
@@ -65,6 +71,8 @@ pub struct SourceNode {
     pub object_key: Vec<String>,
     /// Only for lists and URL lists.
     pub list_file: Option<ListFile>,
+    /// How OMS keeps the source's keys.
+    pub crypto: Option<Crypto>,
 }
 
 /// The destination of a new task.
@@ -82,6 +90,8 @@ pub struct DestinationNode {
     pub bucket: String,
     /// Put before every object key; must not start with `/`.
     pub save_prefix: Option<String>,
+    /// How OMS keeps the destination's keys.
+    pub crypto: Option<Crypto>,
 }
 
 /// The answer to a create.
@@ -113,6 +123,7 @@ impl CreateTask {
                 app_id: source.app_id.as_deref(),
                 object_key: &source.object_key,
                 list_file: source.list_file.as_ref(),
+                crypto: source.crypto.as_ref(),
             },
             dst_node: DestinationWire {
                 ak: destination.ak.expose_secret(),
@@ -121,6 +132,7 @@ impl CreateTask {
                 region: &destination.region,
                 bucket: &destination.bucket,
                 save_prefix: destination.save_prefix.as_deref(),
+                crypto: destination.crypto.as_ref(),
             },
             description: self.description.as_deref(),
             migrate_since: self.migrate_since,
@@ -133,6 +145,8 @@ impl CreateTask {
             dst_storage_policy: self.dst_storage_policy.as_deref(),
             consistency_check: self.consistency_check.as_deref(),
             task_priority: self.task_priority.as_deref(),
+            source_cdn: self.source_cdn.as_ref().map(SourceCdn::wire),
+            smn_config: self.smn_config.as_ref(),
         })
     }
 
@@ -147,7 +161,9 @@ impl CreateTask {
             &source.json_auth_file,
             &self.dst_node.security_token,
         ];
-        optional.into_iter().flatten().chain([&self.dst_node.ak, &self.dst_node.sk]).collect()
+        let cdn = self.source_cdn.iter().filter_map(|cdn| cdn.authentication_key.as_ref());
+        let always = [&self.dst_node.ak, &self.dst_node.sk];
+        optional.into_iter().flatten().chain(always).chain(cdn).collect()
     }
 }
 
@@ -182,6 +198,10 @@ struct CreateWire<'a> {
     consistency_check: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     task_priority: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_cdn: Option<SourceCdnWire<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    smn_config: Option<&'a SmnConfig>,
 }
 
 #[derive(Serialize)]
@@ -207,6 +227,8 @@ struct SourceWire<'a> {
     object_key: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     list_file: Option<&'a ListFile>,
+    #[serde(flatten)]
+    crypto: Option<&'a Crypto>,
 }
 
 #[derive(Serialize)]
@@ -219,6 +241,8 @@ struct DestinationWire<'a> {
     bucket: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     save_prefix: Option<&'a str>,
+    #[serde(flatten)]
+    crypto: Option<&'a Crypto>,
 }
 
 #[cfg(test)]
@@ -284,11 +308,53 @@ mod tests {
         request.src_node.connection_string = Some("planted-connection".into());
         request.src_node.json_auth_file = Some("planted-json".into());
         request.dst_node.security_token = Some("planted-dst-token".into());
+        request.source_cdn = Some(cdn());
         let body = String::from_utf8(request.body().to_vec()).unwrap();
         let cleaned =
             request.secrets().iter().fold(body, |text, secret| text.replace(secret.expose_secret(), "***"));
         assert!(!cleaned.contains("planted"), "{cleaned}");
-        assert_eq!(request.secrets().len(), 8);
+        assert_eq!(request.secrets().len(), 9);
+        assert!(!format!("{request:?}").contains("planted"), "{request:?}");
+    }
+
+    fn cdn() -> SourceCdn {
+        SourceCdn {
+            domain: "cdn.example.test".into(),
+            protocol: "https".into(),
+            authentication_type: "ALIYUN_OSS_A".into(),
+            authentication_key: Some("planted-cdn-key".into()),
+            crypto: Some(Crypto { crypto_type: "KMS".into(), kms_key_id: Some("key-3".into()) }),
+        }
+    }
+
+    #[test]
+    fn a_cdn_a_notification_and_the_protection_of_keys_are_sent_as_documented() {
+        let mut request = request();
+        request.src_node.crypto = Some(Crypto { crypto_type: "DEFAULT".into(), kms_key_id: None });
+        request.dst_node.crypto =
+            Some(Crypto { crypto_type: "KMS".into(), kms_key_id: Some("key-2".into()) });
+        request.source_cdn = Some(cdn());
+        request.smn_config = Some(SmnConfig {
+            topic_urn: "urn:smn:region:project:OMS".into(),
+            trigger_conditions: vec!["SUCCESS".into(), "FAILURE".into()],
+            language: Some("en-us".into()),
+            message_template_name: None,
+        });
+        let body: Value = serde_json::from_slice(&request.body()).unwrap();
+        assert_eq!(body["src_node"]["crypto_type"], "DEFAULT");
+        assert_eq!(body["src_node"].get("kms_key_id"), None);
+        assert_eq!(body["dst_node"]["crypto_type"], "KMS");
+        assert_eq!(body["dst_node"]["kms_key_id"], "key-2");
+        assert_eq!(
+            body["source_cdn"],
+            json!({"domain": "cdn.example.test", "protocol": "https", "authentication_type": "ALIYUN_OSS_A",
+                   "authentication_key": "planted-cdn-key", "crypto_type": "KMS", "kms_key_id": "key-3"})
+        );
+        assert_eq!(
+            body["smn_config"],
+            json!({"topic_urn": "urn:smn:region:project:OMS", "trigger_conditions": ["SUCCESS", "FAILURE"],
+                   "language": "en-us"})
+        );
     }
 
     #[test]

@@ -3,6 +3,8 @@
 
 mod create;
 mod lenient;
+mod protection;
+mod smn;
 mod start;
 mod status;
 mod task;
@@ -14,7 +16,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 use zeroize::Zeroizing;
 
 pub use self::create::{CreateTask, CreatedTask, DestinationNode, SourceNode};
-pub use self::start::{BatchUpdateTasks, StartTask};
+pub use self::protection::{Crypto, SourceCdn, SourceCdnSummary};
+pub use self::smn::{SmnConfig, SmnInfo};
+pub use self::start::{BatchUpdateTasks, StartTask, TaskSelection};
 pub use self::status::TaskStatus;
 pub use self::task::{DestinationSummary, ErrorReason, FailedObjectRecord, SourceSummary, Task};
 

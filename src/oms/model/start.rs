@@ -4,6 +4,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 
 use super::create::exposed;
+use super::protection::Crypto;
 use super::{BandwidthWindow, Body, TaskId, body};
 
 /// Keys for a start (OMS API reference 5.3.6). OMS does not reuse the ones it was created with.
@@ -25,6 +26,14 @@ pub struct StartTask {
     pub dst_sk: SecretString,
     /// Goes with temporary keys of the destination.
     pub dst_security_token: Option<SecretString>,
+    /// The key of the CDN, if the task has one that signs.
+    pub source_cdn_authentication_key: Option<SecretString>,
+    /// How OMS keeps the source's keys.
+    pub src_crypto: Option<Crypto>,
+    /// How OMS keeps the destination's keys.
+    pub dst_crypto: Option<Crypto>,
+    /// How OMS keeps the key of the CDN.
+    pub source_cdn_crypto: Option<Crypto>,
     /// Only the objects that failed; else all, where objects already there are skipped by the overwrite rule.
     pub migrate_failed_object: bool,
 }
@@ -32,6 +41,8 @@ pub struct StartTask {
 impl StartTask {
     /// The request body, keys included.
     pub(in crate::oms) fn body(&self) -> Body {
+        let [src_crypto, dst_crypto, source_cdn_crypto] =
+            [&self.src_crypto, &self.dst_crypto, &self.source_cdn_crypto].map(Option::as_ref);
         body(&StartWire {
             src_ak: exposed(self.src_ak.as_ref()),
             src_sk: exposed(self.src_sk.as_ref()),
@@ -41,6 +52,13 @@ impl StartTask {
             dst_ak: self.dst_ak.expose_secret(),
             dst_sk: self.dst_sk.expose_secret(),
             dst_security_token: exposed(self.dst_security_token.as_ref()),
+            source_cdn_authentication_key: exposed(self.source_cdn_authentication_key.as_ref()),
+            src_crypto_type: Crypto::kind(src_crypto),
+            src_kms_key_id: Crypto::key(src_crypto),
+            dst_crypto_type: Crypto::kind(dst_crypto),
+            dst_kms_key_id: Crypto::key(dst_crypto),
+            source_cdn_crypto_type: Crypto::kind(source_cdn_crypto),
+            source_cdn_kms_key_id: Crypto::key(source_cdn_crypto),
             migrate_failed_object: self.migrate_failed_object,
         })
     }
@@ -54,27 +72,42 @@ impl StartTask {
             &self.connection_string,
             &self.json_auth_file,
             &self.dst_security_token,
+            &self.source_cdn_authentication_key,
         ];
         optional.into_iter().flatten().chain([&self.dst_ak, &self.dst_sk]).collect()
     }
 }
 
 /// A change to several tasks (OMS API reference 5.3.8). OMS tells no outcome per task: look at them afterwards.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchUpdateTasks {
-    /// The tasks, 1 to 20.
-    pub ids: Vec<TaskId>,
+    /// Which tasks.
+    pub tasks: TaskSelection,
     /// Their complete new rate limits: OMS wants them even if only the priority is to change.
     pub bandwidth_policy: Vec<BandwidthWindow>,
     /// `HIGH`, `MEDIUM` or `LOW`; changes only tasks that wait, are stopped or failed. `None` leaves it alone.
     pub task_priority: Option<String>,
 }
 
+/// The tasks of a batch. OMS wants exactly one of the two.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TaskSelection {
+    /// These, 1 to 20.
+    Ids(Vec<TaskId>),
+    /// Every member of this task group.
+    Group(String),
+}
+
 impl BatchUpdateTasks {
     /// The request body.
     pub(in crate::oms) fn body(&self) -> Body {
+        let (group_id, ids) = match &self.tasks {
+            TaskSelection::Group(id) => (Some(id.as_str()), None),
+            TaskSelection::Ids(ids) => (None, Some(ids.as_slice())),
+        };
         body(&BatchWire {
-            ids: &self.ids,
+            group_id,
+            ids,
             bandwidth_policy: &self.bandwidth_policy,
             task_priority: self.task_priority.as_deref(),
         })
@@ -93,7 +126,10 @@ struct BandwidthWire<'a> {
 
 #[derive(Serialize)]
 struct BatchWire<'a> {
-    ids: &'a [TaskId],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ids: Option<&'a [TaskId]>,
     bandwidth_policy: &'a [BandwidthWindow],
     #[serde(skip_serializing_if = "Option::is_none")]
     task_priority: Option<&'a str>,
@@ -115,6 +151,20 @@ struct StartWire<'a> {
     dst_sk: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     dst_security_token: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_cdn_authentication_key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    src_crypto_type: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    src_kms_key_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dst_crypto_type: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dst_kms_key_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_cdn_crypto_type: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_cdn_kms_key_id: Option<&'a str>,
     migrate_failed_object: bool,
 }
 
@@ -142,14 +192,54 @@ mod tests {
     }
 
     #[test]
+    fn every_key_of_a_start_is_on_the_list_of_secrets() {
+        let crypto = |id: &str| Some(Crypto { crypto_type: "KMS".into(), kms_key_id: Some(id.into()) });
+        let start = StartTask {
+            src_ak: Some("planted-1".into()),
+            src_sk: Some("planted-2".into()),
+            src_security_token: Some("planted-3".into()),
+            connection_string: Some("planted-4".into()),
+            json_auth_file: Some("planted-5".into()),
+            dst_ak: "planted-6".into(),
+            dst_sk: "planted-7".into(),
+            dst_security_token: Some("planted-8".into()),
+            source_cdn_authentication_key: Some("planted-9".into()),
+            src_crypto: crypto("key-1"),
+            dst_crypto: crypto("key-2"),
+            source_cdn_crypto: Some(Crypto { crypto_type: "DEFAULT".into(), kms_key_id: None }),
+            migrate_failed_object: false,
+        };
+        let body: Value = serde_json::from_slice(&start.body()).unwrap();
+        assert_eq!(
+            body,
+            json!({"src_ak": "planted-1", "src_sk": "planted-2", "src_security_token": "planted-3",
+                   "connection_string": "planted-4", "json_auth_file": "planted-5", "dst_ak": "planted-6",
+                   "dst_sk": "planted-7", "dst_security_token": "planted-8",
+                   "source_cdn_authentication_key": "planted-9", "src_crypto_type": "KMS", "src_kms_key_id": "key-1",
+                   "dst_crypto_type": "KMS", "dst_kms_key_id": "key-2", "source_cdn_crypto_type": "DEFAULT",
+                   "migrate_failed_object": false})
+        );
+        let secrets: Vec<_> = start.secrets().iter().map(|secret| secret.expose_secret()).collect();
+        assert_eq!(secrets.len(), 9);
+        for number in 1..=9 {
+            assert!(secrets.contains(&format!("planted-{number}").as_str()), "{number}");
+        }
+        assert!(!format!("{start:?}").contains("planted"));
+    }
+
+    #[test]
     fn a_batch_always_carries_the_windows() {
         let batch = BatchUpdateTasks {
-            ids: vec![TaskId::new(5)],
+            tasks: TaskSelection::Ids(vec![TaskId::new(5)]),
+            bandwidth_policy: Vec::new(),
             task_priority: Some("HIGH".into()),
-            ..Default::default()
         };
         let body: Value = serde_json::from_slice(&batch.body()).unwrap();
         assert_eq!(body, json!({"ids": [5], "bandwidth_policy": [], "task_priority": "HIGH"}));
+        let group =
+            BatchUpdateTasks { tasks: TaskSelection::Group("g-1".into()), task_priority: None, ..batch };
+        let body: Value = serde_json::from_slice(&group.body()).unwrap();
+        assert_eq!(body, json!({"group_id": "g-1", "bandwidth_policy": []}));
         let windows =
             [BandwidthWindow { start: "08:00".into(), end: "20:00".into(), max_bandwidth: 1_048_576 }];
         let body: Value = serde_json::from_slice(&bandwidth_body(&windows)).unwrap();

@@ -4,6 +4,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::super::answer::clean;
+use super::protection::SourceCdnSummary;
+use super::smn::SmnInfo;
 use super::{BandwidthWindow, ListFile, TaskId, TaskPage, TaskStatus, lenient};
 
 /// A migration task (OMS API reference 5.3.2 and 5.3.3; the two answers have the same members).
@@ -112,6 +114,21 @@ pub struct Task {
     /// `size_last_modified`, `crc64` or `no_check`.
     #[serde(default, deserialize_with = "lenient::optional_text")]
     pub consistency_check: Option<String>,
+    /// The CDN in front of the source, if there is one.
+    #[serde(default, deserialize_with = "lenient::optional_object")]
+    pub source_cdn: Option<SourceCdnSummary>,
+    /// What became of the notification, once the task has ended.
+    #[serde(default, deserialize_with = "lenient::optional_object")]
+    pub smn_info: Option<SmnInfo>,
+    /// Why the list of copied objects could not be stored; none when it was.
+    #[serde(default, deserialize_with = "lenient::optional_text")]
+    pub success_record_error_reason: Option<String>,
+    /// Why the list of skipped objects could not be stored; none when it was.
+    #[serde(default, deserialize_with = "lenient::optional_text")]
+    pub skip_record_error_reason: Option<String>,
+    /// Kind of the destination: `BUCKET`, or `PFS` for a parallel file system.
+    #[serde(default, deserialize_with = "lenient::optional_text")]
+    pub obs_system: Option<String>,
 }
 
 /// The source of a task, without its keys.
@@ -297,6 +314,20 @@ mod tests {
         assert_eq!(reason(json!({"error_code": "", "error_msg": ""})), None);
         let given = reason(json!({"error_code": "TRF.0004", "error_msg": "some\nfailed"})).unwrap();
         assert_eq!((given.code.as_str(), given.message.as_str()), ("TRF.0004", "some failed"));
+    }
+
+    #[test]
+    fn a_cdn_and_a_notification_are_read_with_whatever_is_there() {
+        let task = read(json!({"id": 1, "source_cdn": {"domain": "cdn.example.test", "protocol": "HTTPS"},
+            "smn_info": {"notify_result": false, "notify_error_message": "S3M.0156", "topic_name": "OMS"}}));
+        let cdn = task.source_cdn.unwrap();
+        assert_eq!((cdn.domain.as_str(), cdn.protocol.as_str()), ("cdn.example.test", "HTTPS"));
+        assert_eq!(cdn.authentication_type, None);
+        let told = task.smn_info.unwrap();
+        assert_eq!((told.notify_result, told.topic_name.as_deref()), (Some(false), Some("OMS")));
+        assert_eq!(told.notify_error_message.as_deref(), Some("S3M.0156"));
+        let bare = read(json!({"id": 1, "source_cdn": null, "smn_info": ""}));
+        assert_eq!((bare.source_cdn, bare.smn_info), (None, None));
     }
 
     #[test]
