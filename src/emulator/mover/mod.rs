@@ -12,6 +12,7 @@ mod policy;
 mod run;
 mod s3;
 mod selection;
+mod single;
 mod transfer;
 
 use std::future::Future;
@@ -28,6 +29,8 @@ pub use checkpoint::{Checkpoint, Counters, FailedObject, LIST_SEGMENT, Place, WI
 pub use job::{
     ConsistencyCheck, Job, Keys, ListFile, Location, OverwriteMode, Source, StoragePolicy, TaskType,
 };
+
+pub use single::{ObjectMover, Settled};
 
 /// The time the emulator lives in, which may run faster than the wall's.
 pub trait Clock: Send + Sync + 'static {

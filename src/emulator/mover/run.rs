@@ -101,7 +101,8 @@ impl Run {
     }
 
     async fn carry_on(&mut self) -> Result<Outcome, Outcome> {
-        let shared = Arc::new(self.prepare()?);
+        let reports = (Arc::clone(&self.under_way), Arc::clone(&self.moved));
+        let shared = Arc::new(prepare(&self.job, &self.context, self.copies.subscribe(), reports)?);
         self.inspect(&shared.destination).await?;
         if let Some(source) = &shared.source {
             self.inspect(source).await?;
@@ -116,43 +117,6 @@ impl Run {
             self.flush_lists(&shared.destination, 1).await;
         }
         outcome
-    }
-
-    fn prepare(&self) -> Result<Shared, Outcome> {
-        let job = &self.job;
-        let client = |made: reqwest::Result<reqwest::Client>| {
-            made.map_err(|error| {
-                failed("TRF.0001", format!("The emulator cannot make an HTTP client: {error}"))
-            })
-        };
-        let http = client(s3::s3_client())?;
-        let end = |trouble: Trouble| trouble.outcome();
-        let source = match &job.source {
-            Source::S3(location) => {
-                Some(Endpoint::new(Side::Source, http.clone(), location, job.requester_pays).map_err(end)?)
-            }
-            Source::UrlList => None,
-        };
-        let destination = Endpoint::new(Side::Destination, http, &job.destination, false).map_err(end)?;
-        let context = &self.context;
-        Ok(Shared {
-            job: job.clone(),
-            source,
-            destination,
-            web: client(s3::url_client(Arc::clone(&context.url_hosts)))?,
-            url_hosts: Arc::clone(&context.url_hosts),
-            clock: Arc::clone(&context.clock),
-            control: self.copies.subscribe(),
-            bandwidth: Bandwidth::new(
-                Arc::clone(&context.clock),
-                context.time_zone.clone(),
-                context.bandwidth.clone(),
-            ),
-            rate: ObjectRate::new(Arc::clone(&context.clock), context.object_rate),
-            part_size: context.part_size.max(1),
-            under_way: Arc::clone(&self.under_way),
-            moved: Arc::clone(&self.moved),
-        })
     }
 
     /// Repeats what an endpoint could not do for now, with growing pauses.
@@ -473,4 +437,43 @@ impl Run {
         let migrate_speed = self.speed.sample(self.context.clock.now(), moved);
         self.context.progress.send_replace(Progress { counters, migrate_speed });
     }
+}
+
+/// Makes what copies of a job share. `reports` are the bytes of objects that are not settled, and all bytes ever moved.
+pub(super) fn prepare(
+    job: &Job,
+    context: &Context,
+    control: watch::Receiver<Control>,
+    reports: (Arc<AtomicU64>, Arc<AtomicU64>),
+) -> Result<Shared, Outcome> {
+    let client = |made: reqwest::Result<reqwest::Client>| {
+        made.map_err(|error| failed("TRF.0001", format!("The emulator cannot make an HTTP client: {error}")))
+    };
+    let http = client(s3::s3_client())?;
+    let end = |trouble: Trouble| trouble.outcome();
+    let source = match &job.source {
+        Source::S3(location) => {
+            Some(Endpoint::new(Side::Source, http.clone(), location, job.requester_pays).map_err(end)?)
+        }
+        Source::UrlList => None,
+    };
+    let destination = Endpoint::new(Side::Destination, http, &job.destination, false).map_err(end)?;
+    Ok(Shared {
+        job: job.clone(),
+        source,
+        destination,
+        web: client(s3::url_client(Arc::clone(&context.url_hosts)))?,
+        url_hosts: Arc::clone(&context.url_hosts),
+        clock: Arc::clone(&context.clock),
+        control,
+        bandwidth: Bandwidth::new(
+            Arc::clone(&context.clock),
+            context.time_zone.clone(),
+            context.bandwidth.clone(),
+        ),
+        rate: ObjectRate::new(Arc::clone(&context.clock), context.object_rate),
+        part_size: context.part_size.max(1),
+        under_way: reports.0,
+        moved: reports.1,
+    })
 }

@@ -57,6 +57,11 @@ impl Refusal {
         self
     }
 
+    /// The same refusal with the explanation of another one.
+    pub(super) fn with_detail_of(self, other: Self) -> Self {
+        Self { detail: other.detail, ..self }
+    }
+
     /// Whether the gateway refuses, and not OMS behind it: its bodies carry the request ID.
     pub fn is_from_gateway(&self) -> bool {
         self.code.starts_with("APIG")
@@ -116,8 +121,16 @@ refusals! {
     WINDOWS_OVERLAP = 400 "OMS.0085" "The time periods of the traffic limit rules overlap.";
     /// A bandwidth window that is no window of one day.
     INVALID_WINDOW = 400 "OMS.0087" "The time period of a traffic limit rule is incorrect.";
+    /// A description with a forbidden character, where the code for it is used.
+    DESCRIPTION_CHARACTERS = 400 "OMS.0078" "The description cannot contain the following special characters: <>()'\"&";
     /// The privacy agreement was not accepted.
     AGREEMENT_MISSING = 400 "OMS.0092" "The privacy agreement has not been accepted.";
+    /// The synchronization task was deleted.
+    SYNC_TASK_DELETED = 400 "OMS.0093" "The synchronization task has been deleted.";
+    /// The synchronization task does not synchronize.
+    NOT_SYNCHRONIZING = 400 "OMS.0094" "The task is not being synchronized. Start the task and try again.";
+    /// Nobody has this, or the caller may not see it.
+    NO_ACCESS = 403 "OMS.0095" "You do not have the permission, or the task does not exist.";
     /// There is no list of failed objects.
     FAILED_LIST_MISSING = 400 "OMS.0167" "The list of failed objects cannot be found.";
     /// A batch update that cannot be carried out.
@@ -138,14 +151,28 @@ refusals! {
     URL_LIST_BOM = 400 "OMS.0188" "The URL list file must not start with a BOM.";
     /// The destination keys are wrong.
     DESTINATION_KEYS = 400 "OMS.0189" "The AK/SK of the destination is invalid.";
+    /// A parameter of the wrong type, where the code for it is used.
+    PARAMETER_TYPE = 400 "OMS.1002" "Invalid parameter type.";
+    /// A parameter that breaks a documented constraint, where the code for it is used.
+    PARAMETER_CONSTRAINT = 400 "OMS.1003" "A parameter does not meet its constraints.";
+    /// A parameter that is missing, where the code for it is used.
+    PARAMETER_MISSING = 400 "OMS.1004" "A required parameter is missing.";
+    /// The body is not JSON, where the code for it is used.
+    BODY_NOT_JSON = 400 "OMS.1006" "The parameter is not in JSON format.";
     /// Nothing has this ID.
     NOT_FOUND = 400 "OMS.1009" "The resource is not found.";
+    /// The source bucket does not exist, or the keys do not open it.
+    SOURCE_BUCKET = 400 "OMS.1016" "Failed to obtain the details of the source bucket. Check the AK/SK and the bucket.";
     /// The destination bucket does not exist or may not be used.
     DESTINATION_BUCKET = 400 "OMS.1020" "Failed to access the destination bucket.";
     /// The quota of 24 hours is used up.
     DAILY_QUOTA = 400 "OMS.1021" "The quota for creating migration tasks has been used up. Try again after 24 hours.";
     /// A CDN that is signed needs a key.
     CDN_KEY_MISSING = 400 "OMS.1032" "The CDN authentication key is missing.";
+    /// The cloud of the source cannot restore archived objects.
+    RESTORE_UNSUPPORTED = 400 "OMS.1048" "The source cloud does not support the restoration of archived data.";
+    /// There is no such synchronization task.
+    SYNC_TASK_UNKNOWN = 404 "OMS.2002" "The synchronization task does not exist or is not started.";
     /// The project in the path is not one of the caller's.
     PROJECT_REFUSED = 403 "OMS.2001" "Failed to verify the project.";
     /// A finished task keeps its bandwidth.
@@ -154,6 +181,8 @@ refusals! {
     REGION_OF_ENDPOINT = 400 "S3M.0080" "The bucket must be in the region of the OMS endpoint.";
     /// Selection and task type do not fit.
     SELECTION_MISMATCH = 400 "S3M.0088" "The list_file or object_key does not match the task_type.";
+    /// Too many synchronization tasks.
+    TOO_MANY_SYNC_TASKS = 400 "S3M.0091" "The number of synchronization tasks exceeds the limit.";
     /// The destination prefix starts with a slash.
     DESTINATION_PREFIX = 400 "S3M.0092" "The destination prefix is invalid.";
     /// The overwrite mode does not fit the source.
