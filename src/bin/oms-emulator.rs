@@ -85,6 +85,7 @@ async fn run(serve: Serve) -> Result<(), Box<dyn Error>> {
         listen: serve.listen,
         admin_listen: serve.admin_listen,
         state: serve.state,
+        observer: None,
     })
     .await?;
     announce(emulator.endpoints())?;

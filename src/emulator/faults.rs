@@ -14,9 +14,9 @@ pub struct Fault {
     /// Only calls for this project.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
-    /// Only calls whose path names this task.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "task_id")]
-    pub task: Option<u64>,
+    /// Only calls whose path names this task, or whatever else the operation is about: a group, a sync task.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "target")]
+    pub task: Option<String>,
     /// From the n-th matching call on, counted from 1 since the fault was posted. Alone: just that call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nth: Option<u64>,
@@ -50,18 +50,17 @@ pub struct Fault {
 }
 
 /// An ID may be written as a number or, as it passes 2^53, as a text.
-fn task_id<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+fn target<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Id {
         Number(u64),
         Text(String),
     }
-    Ok(match Option::<Id>::deserialize(deserializer)? {
-        None => None,
-        Some(Id::Number(id)) => Some(id),
-        Some(Id::Text(id)) => Some(id.parse().map_err(serde::de::Error::custom)?),
-    })
+    Ok(Option::<Id>::deserialize(deserializer)?.map(|id| match id {
+        Id::Number(id) => id.to_string(),
+        Id::Text(id) => id,
+    }))
 }
 
 /// What happens to a call.
@@ -108,10 +107,10 @@ impl Fault {
         None
     }
 
-    fn matches(&self, operation: &str, project: Option<&str>, task: Option<u64>) -> bool {
+    fn matches(&self, operation: &str, project: Option<&str>, target: Option<&str>) -> bool {
         self.operation.as_deref().is_none_or(|name| name == "*" || name == operation)
             && (self.project.is_none() || self.project.as_deref() == project)
-            && (self.task.is_none() || self.task == task)
+            && (self.task.is_none() || self.task.as_deref() == target)
     }
 
     /// Whether the fault strikes at its `seen`-th matching call, counted from 1.
@@ -191,10 +190,10 @@ impl Faults {
     }
 
     /// Counts a call and returns the fault that strikes it: the oldest that does.
-    pub fn strike(&self, operation: &str, project: Option<&str>, task: Option<u64>) -> Option<Fault> {
+    pub fn strike(&self, operation: &str, project: Option<&str>, target: Option<&str>) -> Option<Fault> {
         let mut struck = None;
         for active in &mut self.state().active {
-            if active.fault.matches(operation, project, task) {
+            if active.fault.matches(operation, project, target) {
                 active.seen += 1;
                 if struck.is_none() && active.fault.strikes(active.seen) {
                     active.struck += 1;
@@ -222,7 +221,7 @@ mod tests {
             let faults = Faults::default();
             faults.add(serde_json::from_value(fault).unwrap());
             (1..=6_u64)
-                .filter(|_| faults.strike("CreateTask", Some("p"), Some(7)).is_some())
+                .filter(|_| faults.strike("CreateTask", Some("p"), Some("7")).is_some())
                 .collect::<Vec<_>>()
         };
         assert_eq!(struck(json!({ "kind": "hang" })), [1, 2, 3, 4, 5, 6]);

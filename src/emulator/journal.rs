@@ -24,7 +24,8 @@ pub struct Entry {
     pub status: Option<u16>,
     /// `ok`, or the error code.
     pub outcome: String,
-    /// Task that the call is about; for a create the new one. A text, as IDs are for the operator.
+    /// What the call is about: the task, group or other thing that the path names, for a create the new one. A text, as
+    /// IDs are for the operator.
     pub task: Option<String>,
     /// Whether the call changed anything, answered or not.
     pub effect: bool,

@@ -3,21 +3,61 @@
 use http::Method;
 use percent_encoding::percent_decode_str;
 
-/// Every operation that is served, by the names of the API reference; faults and journal use them.
-pub const OPERATIONS: [&str; 12] = [
-    "ListApiVersions",
-    "ShowApiInfo",
-    "UpdatePrivacyAgreementRecord",
-    "CreateTask",
-    "ListTasks",
-    "BatchUpdateTasks",
-    "ShowTask",
-    "DeleteTask",
-    "StartTask",
-    "StopTask",
-    "UpdateBandwidthPolicy",
-    "ListProjects",
-];
+/// Who may call an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Whoever signs the call, or brings a token.
+    Signed,
+    /// Everybody: the call itself says who calls, or it does not matter.
+    Open,
+}
+
+/// The table of operations: name in the API reference, method, path, who may call. In a path, `{project}` and
+/// `{target}` stand for one segment each; the first line that fits counts.
+macro_rules! operations {
+    ($($operation:ident $method:ident $path:literal $access:ident;)*) => {
+        /// An operation, by its name in the API reference; faults and journal use it.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[allow(missing_docs)]
+        pub enum Operation {
+            $($operation,)*
+        }
+
+        /// The names of all operations that are served.
+        pub const OPERATIONS: &[&str] = &[$(stringify!($operation),)*];
+
+        const TABLE: &[Line] = &[$(Line {
+            operation: Operation::$operation,
+            method: Method::$method,
+            path: $path,
+            access: Access::$access,
+        },)*];
+    };
+}
+
+operations! {
+    ListApiVersions              GET    "/"                                             Signed;
+    ShowApiInfo                  GET    "/{target}"                                     Signed;
+    UpdatePrivacyAgreementRecord POST   "/v2/{project}/privacy-agreements"              Signed;
+    CreateTask                   POST   "/v2/{project}/tasks"                           Signed;
+    ListTasks                    GET    "/v2/{project}/tasks"                           Signed;
+    BatchUpdateTasks             POST   "/v2/{project}/tasks/batch-update"              Signed;
+    ShowTask                     GET    "/v2/{project}/tasks/{target}"                  Signed;
+    DeleteTask                   DELETE "/v2/{project}/tasks/{target}"                  Signed;
+    StartTask                    POST   "/v2/{project}/tasks/{target}/start"            Signed;
+    StopTask                     POST   "/v2/{project}/tasks/{target}/stop"             Signed;
+    UpdateBandwidthPolicy        PUT    "/v2/{project}/tasks/{target}/bandwidth-policy" Signed;
+    ListProjects                 GET    "/v3/projects"                                  Signed;
+}
+
+/// A line of the table.
+#[derive(Debug)]
+struct Line {
+    operation: Operation,
+    method: Method,
+    path: &'static str,
+    access: Access,
+}
 
 /// A call, as its first line tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,27 +66,8 @@ pub struct Route {
     pub operation: Operation,
     /// Project in the path.
     pub project: Option<String>,
-    /// Task in the path; a text, as it may be no number.
-    pub task: Option<String>,
-}
-
-/// An operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum Operation {
-    ListApiVersions,
-    ShowApiInfo,
-    UpdatePrivacyAgreementRecord,
-    CreateTask,
-    ListTasks,
-    BatchUpdateTasks,
-    ShowTask,
-    DeleteTask,
-    StartTask,
-    StopTask,
-    UpdateBandwidthPolicy,
-    /// IAM's `KeystoneListProjects`.
-    ListProjects,
+    /// What the path names besides the project: a task, a group, an API version. A text, as it may be no number.
+    pub target: Option<String>,
 }
 
 impl Operation {
@@ -54,58 +75,60 @@ impl Operation {
     pub fn name(self) -> &'static str {
         OPERATIONS[self as usize]
     }
+
+    /// Who may call it.
+    pub fn access(self) -> Access {
+        TABLE[self as usize].access
+    }
+}
+
+impl Line {
+    /// The call that a path, in decoded segments, is by this line.
+    fn route(&self, path: &[String]) -> Option<Route> {
+        let mut route = Route { operation: self.operation, project: None, target: None };
+        let pattern = segments(self.path);
+        if pattern.clone().count() != path.len() {
+            return None;
+        }
+        for (wanted, found) in pattern.zip(path) {
+            match wanted {
+                "{project}" => route.project = Some(found.clone()),
+                "{target}" => route.target = Some(found.clone()),
+                word if word == found => {}
+                _ => return None,
+            }
+        }
+        Some(route)
+    }
 }
 
 impl Route {
     /// The operation behind a path; `None` where the gateway knows none.
     pub fn of(method: &Method, path: &str) -> Option<Self> {
-        let decoded: Vec<String> = path
-            .trim_start_matches('/')
-            .trim_end_matches('/')
-            .split('/')
+        let path: Vec<String> = segments(path)
             .map(|segment| percent_decode_str(segment).decode_utf8_lossy().into_owned())
             .collect();
-        let segments: Vec<&str> = decoded.iter().map(String::as_str).collect();
-        let route = |operation, project: Option<&str>, task: Option<&str>| {
-            Some(Self { operation, project: project.map(str::to_owned), task: task.map(str::to_owned) })
-        };
-        let (get, post) = (*method == Method::GET, *method == Method::POST);
-        match segments.as_slice() {
-            [""] if get => route(Operation::ListApiVersions, None, None),
-            [version] if get && version.len() <= 10 => {
-                // The version travels in the place of the task, as both are what the operation is about.
-                route(Operation::ShowApiInfo, None, Some(version))
-            }
-            ["v3", "projects"] if get => route(Operation::ListProjects, None, None),
-            ["v2", project, "privacy-agreements"] if post => {
-                route(Operation::UpdatePrivacyAgreementRecord, Some(project), None)
-            }
-            ["v2", project, "tasks"] if get => route(Operation::ListTasks, Some(project), None),
-            ["v2", project, "tasks"] if post => route(Operation::CreateTask, Some(project), None),
-            ["v2", project, "tasks", "batch-update"] if post => {
-                route(Operation::BatchUpdateTasks, Some(project), None)
-            }
-            ["v2", project, "tasks", task] if get => route(Operation::ShowTask, Some(project), Some(task)),
-            ["v2", project, "tasks", task] if *method == Method::DELETE => {
-                route(Operation::DeleteTask, Some(project), Some(task))
-            }
-            ["v2", project, "tasks", task, "start"] if post => {
-                route(Operation::StartTask, Some(project), Some(task))
-            }
-            ["v2", project, "tasks", task, "stop"] if post => {
-                route(Operation::StopTask, Some(project), Some(task))
-            }
-            ["v2", project, "tasks", task, "bandwidth-policy"] if *method == Method::PUT => {
-                route(Operation::UpdateBandwidthPolicy, Some(project), Some(task))
-            }
-            _ => None,
-        }
+        TABLE
+            .iter()
+            .filter(|line| line.method == *method)
+            .find_map(|line| line.route(&path))
+            .filter(Self::is_published)
+    }
+
+    /// What looks like an API version is answered by OMS, everything else in its place by the gateway.
+    fn is_published(&self) -> bool {
+        self.operation != Operation::ShowApiInfo
+            || self.target.as_ref().is_some_and(|version| version.len() <= 10)
     }
 
     /// The task in the path, where it is a number.
     pub fn task_id(&self) -> Option<u64> {
-        self.task.as_deref()?.parse().ok()
+        self.target.as_deref()?.parse().ok()
     }
+}
+
+fn segments(path: &str) -> std::str::Split<'_, char> {
+    path.trim_start_matches('/').trim_end_matches('/').split('/')
 }
 
 #[cfg(test)]
@@ -113,7 +136,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_operation_has_its_path() {
+    fn every_operation_is_found_by_its_own_path() {
+        for (index, line) in TABLE.iter().enumerate() {
+            assert_eq!(line.operation as usize, index);
+            let path = line.path.replace("{project}", "p").replace("{target}", "t%2Fu");
+            let route = Route::of(&line.method, &path).unwrap();
+            assert_eq!(route.operation, line.operation, "{path}");
+            assert_eq!(route.project.is_some(), line.path.contains("{project}"), "{path}");
+            let target = line.path.contains("{target}").then_some("t/u");
+            assert_eq!(route.target.as_deref(), target, "{path}");
+            assert_eq!(
+                Route::of(&line.method, &format!("{path}/")).map(|route| route.operation),
+                Some(line.operation)
+            );
+        }
+    }
+
+    #[test]
+    fn operations_are_where_the_reference_has_them() {
         for (method, path, name) in [
             ("GET", "/", "ListApiVersions"),
             ("GET", "/v2", "ShowApiInfo"),
@@ -131,9 +171,12 @@ mod tests {
             let route = Route::of(&method.parse().unwrap(), path).unwrap();
             assert_eq!(route.operation.name(), name);
         }
-        for (method, path) in
-            [("PATCH", "/v2/p/tasks"), ("POST", "/v2/p/tasks/1"), ("PUT", "/v2/p/tasks/1/access-keys")]
-        {
+        for (method, path) in [
+            ("PATCH", "/v2/p/tasks"),
+            ("POST", "/v2/p/tasks/1"),
+            ("PUT", "/v2/p/tasks/1/access-keys"),
+            ("GET", "/this-is-no-version"),
+        ] {
             assert_eq!(Route::of(&method.parse().unwrap(), path), None, "{method} {path}");
         }
     }

@@ -26,6 +26,7 @@ use jiff::tz::TimeZone;
 use tokio::sync::watch;
 
 pub use checkpoint::{Checkpoint, Counters, FailedObject, LIST_SEGMENT, Place, WINDOW};
+pub(crate) use job::optional_secret_text;
 pub use job::{
     ConsistencyCheck, Job, Keys, ListFile, Location, OverwriteMode, Source, StoragePolicy, TaskType,
 };

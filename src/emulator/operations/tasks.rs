@@ -1,17 +1,15 @@
-//! The operations of the tasks API, as OMS carries them out once the gateway has let a call through.
-
-use std::sync::Arc;
+//! Migration tasks (OMS API reference 5.3).
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{
+use super::Done;
+use crate::emulator::{
     config::Project,
     mover::{Control, TaskType},
     persist::Record,
-    route::{Operation, Route},
     runs::windows,
-    service::{Caller, Service, State, random},
+    service::{Service, State, random},
     signature::decode_query,
     stores::{BucketProblem, ListFileProblem},
     tasks::{self, Task, later, milliseconds},
@@ -19,10 +17,9 @@ use super::{
         answer,
         members::parse,
         refusal::{
-            AGREEMENT_MISSING, DAILY_QUOTA, DESTINATION_BUCKET, DESTINATION_KEYS, INVALID_TASK_ID,
-            NO_SUCH_VERSION, NOT_FOUND, PROJECT_REFUSED, REGION_OF_ENDPOINT, Refusal, SOURCE_REGION,
-            TOO_MANY_WAITING, URL_LIST_BOM, URL_LIST_ENCODING, URL_LIST_METADATA, URL_LIST_MISSING,
-            URL_LIST_SIZE, URL_LIST_TYPE,
+            AGREEMENT_MISSING, DAILY_QUOTA, DESTINATION_BUCKET, DESTINATION_KEYS, NOT_FOUND,
+            REGION_OF_ENDPOINT, Refusal, SOURCE_REGION, TOO_MANY_WAITING, URL_LIST_BOM, URL_LIST_ENCODING,
+            URL_LIST_METADATA, URL_LIST_MISSING, URL_LIST_SIZE, URL_LIST_TYPE,
         },
         request::{
             BatchTarget, BatchUpdateTasks, CreateTask, Definition, ListTasks, StartTask, TaskKeys,
@@ -31,105 +28,8 @@ use super::{
     },
 };
 
-/// What came of a call that was carried out.
-#[derive(Debug, Default)]
-pub struct Done {
-    /// Body of the answer; none for the actions, which return nothing.
-    pub body: Option<Value>,
-    /// Whether something changed.
-    pub effect: bool,
-    /// The task that was created.
-    pub task: Option<u64>,
-}
-
-impl Done {
-    fn read(body: Value) -> Self {
-        Self { body: Some(body), ..Self::default() }
-    }
-
-    fn changed() -> Self {
-        Self { effect: true, ..Self::default() }
-    }
-}
-
 impl Service {
-    /// Carries out a call whose caller is known.
-    pub async fn carry_out(
-        self: &Arc<Self>,
-        route: &Route,
-        caller: Caller<'_>,
-        query: &str,
-        body: &[u8],
-    ) -> Result<Done, Refusal> {
-        let project = match &route.project {
-            Some(id) => Some(self.project(id).ok_or(PROJECT_REFUSED)?),
-            None => None,
-        };
-        match (route.operation, project) {
-            (Operation::ListApiVersions, _) => {
-                Ok(Done::read(json!({ "versions": [version("v1"), version("v2")] })))
-            }
-            (Operation::ShowApiInfo, _) => match route.task.as_deref() {
-                Some(id @ ("v1" | "v2")) => Ok(Done::read(version(id))),
-                _ => Err(NO_SUCH_VERSION),
-            },
-            (Operation::ListProjects, _) => Ok(Done::read(self.list_projects(caller, query))),
-            (_, None) => Err(PROJECT_REFUSED),
-            (Operation::UpdatePrivacyAgreementRecord, Some(project)) => self.accept_agreement(project).await,
-            (Operation::CreateTask, Some(project)) => self.create_task(project, body).await,
-            (Operation::ListTasks, Some(project)) => self.list_tasks(project, query),
-            (Operation::BatchUpdateTasks, Some(project)) => self.batch_update(project, body).await,
-            (operation, Some(project)) => {
-                let id = route.task_id().ok_or(INVALID_TASK_ID)?;
-                match operation {
-                    Operation::DeleteTask => self.delete_task(project, id).await,
-                    Operation::StopTask => self.stop_task(project, id).await,
-                    Operation::StartTask => self.start_task(project, id, body).await,
-                    Operation::UpdateBandwidthPolicy => self.update_bandwidth(project, id, body).await,
-                    _ => self.show_task(project, id),
-                }
-            }
-        }
-    }
-
-    /// IAM: the caller's projects, by name where one is asked for.
-    fn list_projects(&self, caller: Caller<'_>, query: &str) -> Value {
-        let name = decode_query(query).into_iter().find(|(key, _)| key == "name").map(|(_, name)| name);
-        let projects: Vec<Value> = self
-            .config
-            .projects
-            .iter()
-            .filter(|project| caller.may_use(project))
-            .filter(|project| name.as_deref().is_none_or(|name| name == project.name()))
-            .map(|project| {
-                let domain = project.domain_id.as_deref().unwrap_or("d78cbac186b744899480f25bd022f468");
-                json!({
-                    "id": project.id,
-                    "name": project.name(),
-                    "domain_id": domain,
-                    "parent_id": domain,
-                    "is_domain": false,
-                    "enabled": true,
-                    "description": "",
-                    "links": { "self": format!("/v3/projects/{}", project.id) },
-                })
-            })
-            .collect();
-        json!({ "projects": projects, "links": { "self": "/v3/projects", "previous": null, "next": null } })
-    }
-
-    async fn accept_agreement(&self, project: &Project) -> Result<Done, Refusal> {
-        let (saved, effect) = {
-            let mut state = self.state();
-            let effect = !state.ledger.has_agreement(&project.id);
-            state.ledger.accept_agreement(&project.id);
-            (self.record(&state, &[Record::Agreement { project: project.id.clone() }]), effect)
-        };
-        saved.await?;
-        Ok(Done { effect, ..Done::default() })
-    }
-
-    async fn create_task(&self, project: &Project, body: &[u8]) -> Result<Done, Refusal> {
+    pub(super) async fn create_task(&self, project: &Project, body: &[u8]) -> Result<Done, Refusal> {
         let limits = &self.config.limits;
         let request = CreateTask::read(&parse(body, false)?, limits)?;
         self.check_creation(&mut self.state(), project, self.clock.now())?;
@@ -160,7 +60,11 @@ impl Service {
         };
         self.wake.notify_one();
         saved.await?;
-        Ok(Done { body: Some(json!({ "id": id, "task_name": name })), effect: true, task: Some(id) })
+        Ok(Done {
+            body: Some(json!({ "id": id, "task_name": name })),
+            effect: true,
+            target: Some(id.to_string()),
+        })
     }
 
     fn check_creation(&self, state: &mut State, project: &Project, now: Timestamp) -> Result<(), Refusal> {
@@ -233,7 +137,7 @@ impl Service {
         }
     }
 
-    fn list_tasks(&self, project: &Project, query: &str) -> Result<Done, Refusal> {
+    pub(super) fn list_tasks(&self, project: &Project, query: &str) -> Result<Done, Refusal> {
         let query = ListTasks::read(&decode_query(query))?;
         let now = self.clock.now();
         let behaviour = &self.config.behaviour;
@@ -244,7 +148,7 @@ impl Service {
         Ok(Done::read(json!({ "tasks": tasks, "count": page.count })))
     }
 
-    fn show_task(&self, project: &Project, id: u64) -> Result<Done, Refusal> {
+    pub(super) fn show_task(&self, project: &Project, id: u64) -> Result<Done, Refusal> {
         let state = self.state();
         let task = state.ledger.get(&project.id, id).ok_or_else(|| self.not_found())?;
         Ok(Done::read(self.shown(&state, task, self.clock.now())))
@@ -255,7 +159,7 @@ impl Service {
         answer::task(task, progress, &self.config.behaviour, now)
     }
 
-    fn not_found(&self) -> Refusal {
+    pub(super) fn not_found(&self) -> Refusal {
         Refusal { status: self.config.behaviour.not_found_status, ..NOT_FOUND }
     }
 
@@ -284,7 +188,7 @@ impl Service {
         Ok(Done::changed())
     }
 
-    async fn stop_task(&self, project: &Project, id: u64) -> Result<Done, Refusal> {
+    pub(super) async fn stop_task(&self, project: &Project, id: u64) -> Result<Done, Refusal> {
         let pause = |state: &State| {
             if let Some(run) = state.runs.get(&id) {
                 run.control.send_replace(Control::Pause);
@@ -293,7 +197,7 @@ impl Service {
         self.change_task(project, id, Task::stop, pause).await
     }
 
-    async fn start_task(&self, project: &Project, id: u64, body: &[u8]) -> Result<Done, Refusal> {
+    pub(super) async fn start_task(&self, project: &Project, id: u64, body: &[u8]) -> Result<Done, Refusal> {
         let request = StartTask::read(&parse(body, false)?)?;
         let definition = {
             let state = self.state();
@@ -307,7 +211,12 @@ impl Service {
         self.change_task(project, id, |task, now| task.start(keys, failed_only, now), |_| ()).await
     }
 
-    async fn update_bandwidth(&self, project: &Project, id: u64, body: &[u8]) -> Result<Done, Refusal> {
+    pub(super) async fn update_bandwidth(
+        &self,
+        project: &Project,
+        id: u64,
+        body: &[u8],
+    ) -> Result<Done, Refusal> {
         let policy = read_bandwidth(&parse(body, false)?, &self.config.limits)?;
         let apply = |state: &State| {
             if let Some(run) = state.runs.get(&id) {
@@ -317,7 +226,7 @@ impl Service {
         self.change_task(project, id, |task, _| task.set_bandwidth(policy.clone()), apply).await
     }
 
-    async fn delete_task(&self, project: &Project, id: u64) -> Result<Done, Refusal> {
+    pub(super) async fn delete_task(&self, project: &Project, id: u64) -> Result<Done, Refusal> {
         let saved = {
             let now = self.clock.now();
             let mut state = self.state();
@@ -331,7 +240,7 @@ impl Service {
     }
 
     /// All or nothing: one task that does not fit refuses the whole call.
-    async fn batch_update(&self, project: &Project, body: &[u8]) -> Result<Done, Refusal> {
+    pub(super) async fn batch_update(&self, project: &Project, body: &[u8]) -> Result<Done, Refusal> {
         let request = BatchUpdateTasks::read(&parse(body, false)?, &self.config.limits)?;
         // No task of this API belongs to a group, so no group has tasks.
         let BatchTarget::Tasks(mut ids) = request.target else { return Err(self.not_found()) };
@@ -367,13 +276,4 @@ fn no_destination_store(region: &str) -> Refusal {
     DESTINATION_BUCKET.with_detail(format!(
         "oms-emulator has no store for cloud HuaweiCloud, region {region}: add one to `stores` or `embeddedStores`."
     ))
-}
-
-fn version(id: &str) -> Value {
-    json!({
-        "id": id,
-        "status": "SUPPORTED",
-        "updated": "2020-01-01T12:00:00Z",
-        "links": [{ "rel": "self", "href": format!("/{id}/") }],
-    })
 }

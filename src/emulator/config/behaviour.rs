@@ -1,0 +1,112 @@
+//! Timings, readings, and the pace of service time.
+
+use serde::Deserialize;
+
+/// Timings and readings. The defaults are what is best known of the service.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Behaviour {
+    /// Projects start with the privacy agreement accepted. Default false, as for a new account; true without a
+    /// configuration file.
+    pub privacy_agreement_accepted: bool,
+    /// Create is refused with OMS.0092 until the agreement is accepted. Default true.
+    pub privacy_agreement_required: bool,
+    /// Milliseconds that a task waits at least before it runs. Default 1000.
+    pub task_start_delay_ms: u64,
+    /// Milliseconds that a run lasts at least, however little there is to copy. The service needs tens of seconds
+    /// for a handful of objects; its Terraform provider counts on it. Default 10000.
+    pub minimum_run_ms: u64,
+    /// Milliseconds between an accepted stop (state 7) and state 3. Default 1000.
+    pub pause_ms: u64,
+    /// Milliseconds for which a new task reads as state 0 instead of 1. Default 0: never.
+    pub initialising_ms: u64,
+    /// Milliseconds after which a new task appears in lists. Default 0.
+    pub list_lag_ms: u64,
+    /// HTTP status of OMS.1009 for an unknown task: 400, as the service answers, or 404, as its reference says.
+    /// Default 400.
+    pub not_found_status: u16,
+    /// Milliseconds after a stop ended for which a delete is still refused with OMS.0063, as the service does for a
+    /// while. Default 2000.
+    pub stale_in_progress_ms: u64,
+    /// Unit of `migrate_since` in answers; requests are always in seconds. Default `milliseconds`, as the reference
+    /// says.
+    pub migrate_since_unit: TimeUnit,
+    /// Objects that one task copies per second of service time at most. Default: as fast as it goes.
+    pub object_rate: Option<f64>,
+}
+
+impl Default for Behaviour {
+    fn default() -> Self {
+        Self {
+            privacy_agreement_accepted: false,
+            privacy_agreement_required: true,
+            task_start_delay_ms: 1000,
+            minimum_run_ms: 10_000,
+            pause_ms: 1000,
+            initialising_ms: 0,
+            list_lag_ms: 0,
+            not_found_status: 400,
+            stale_in_progress_ms: 2000,
+            migrate_since_unit: TimeUnit::Milliseconds,
+            object_rate: None,
+        }
+    }
+}
+
+/// Unit of a Unix time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum TimeUnit {
+    /// Unix seconds.
+    Seconds,
+    /// Unix milliseconds.
+    Milliseconds,
+}
+
+/// How fast service time passes: `clock: real`, or `clock: { scaled: 60 }`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", from = "PaceInFile")]
+pub enum ClockPace {
+    /// As on the wall.
+    #[default]
+    Real,
+    /// So many seconds of service time per second.
+    Scaled(f64),
+}
+
+/// YAML writes an enum with content as a tag, which nobody would guess; so the file has a word or a mapping.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "`clock` must be `real` or `{ scaled: <seconds per second> }`")]
+enum PaceInFile {
+    Word(RealWord),
+    Mapping(ScaledMapping),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum RealWord {
+    Real,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ScaledMapping {
+    scaled: f64,
+}
+
+impl From<PaceInFile> for ClockPace {
+    fn from(pace: PaceInFile) -> Self {
+        match pace {
+            PaceInFile::Word(RealWord::Real) => Self::Real,
+            PaceInFile::Mapping(ScaledMapping { scaled }) => Self::Scaled(scaled),
+        }
+    }
+}
+
+/// Where the URLs of URL lists may lead. Loopback addresses are always allowed.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct HttpSources {
+    /// Hosts that may be fetched from besides; `*` allows every host.
+    pub allowed_hosts: Vec<String>,
+}

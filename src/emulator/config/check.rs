@@ -1,0 +1,112 @@
+//! Checks of a configuration that types cannot make.
+
+use std::fmt;
+
+use secrecy::ExposeSecret as _;
+
+use super::{AccessKey, ClockPace, Config, ConfigError, canonical_cloud, stores::CLOUDS};
+
+impl Config {
+    /// Checks what the types cannot say.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if self.projects.is_empty() {
+            return Err(wrong("projects", "is empty; name at least one project"));
+        }
+        for (index, project) in self.projects.iter().enumerate() {
+            let at = |field: &str| format!("projects[{index}].{field}");
+            if project.id.is_empty() || project.id.contains(['/', '?', '#', '%']) {
+                return Err(wrong(at("id"), "must be a non-empty path segment"));
+            }
+            if self.projects[..index].iter().any(|other| other.id == project.id) {
+                return Err(wrong(at("id"), "is used by an earlier project"));
+            }
+            if project.region.is_empty() {
+                return Err(wrong(at("region"), "is empty; name a region such as cn-north-4"));
+            }
+            if project.access_keys.is_empty() {
+                return Err(wrong(at("accessKeys"), "is empty; nobody could sign a call"));
+            }
+            check_keys(&project.access_keys, &at("accessKeys"))?;
+            for key in &project.access_keys {
+                let earlier = self.projects[..index].iter().flat_map(|other| &other.access_keys);
+                if earlier.clone().any(|other| other.access == key.access && !same_secrets(other, key)) {
+                    return Err(wrong(
+                        at("accessKeys"),
+                        format!("`{}` has another secret in an earlier project", key.access),
+                    ));
+                }
+            }
+        }
+        for (index, store) in self.stores.iter().enumerate() {
+            let at = |field: &str| format!("stores[{index}].{field}");
+            check_cloud(&store.cloud_type, &at("cloudType"))?;
+            let url = url::Url::parse(&store.endpoint)
+                .map_err(|error| wrong(at("endpoint"), format!("is no URL: {error}")))?;
+            if !matches!(url.scheme(), "http" | "https") {
+                return Err(wrong(at("endpoint"), "must start with http:// or https://"));
+            }
+            check_keys(&store.access_keys, &at("accessKeys"))?;
+        }
+        for (index, store) in self.embedded_stores.iter().enumerate() {
+            let at = |field: &str| format!("embeddedStores[{index}].{field}");
+            check_cloud(&store.cloud_type, &at("cloudType"))?;
+            if store.name.is_empty() || !store.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
+                return Err(wrong(at("name"), "must consist of letters, digits and hyphens"));
+            }
+            if self.embedded_stores[..index].iter().any(|other| other.name == store.name) {
+                return Err(wrong(at("name"), "is used by an earlier store"));
+            }
+            if store.access_keys.is_empty() {
+                return Err(wrong(at("accessKeys"), "is empty; nobody could use the store"));
+            }
+            check_keys(&store.access_keys, &at("accessKeys"))?;
+        }
+        if !matches!(self.behaviour.not_found_status, 400 | 404) {
+            return Err(wrong("behaviour.notFoundStatus", "must be 400 or 404"));
+        }
+        if let ClockPace::Scaled(scale) = self.clock
+            && !(scale.is_finite() && scale > 0.0)
+        {
+            return Err(wrong("clock.scaled", "must be a positive number"));
+        }
+        if self.behaviour.object_rate.is_some_and(|rate| !(rate.is_finite() && rate > 0.0)) {
+            return Err(wrong("behaviour.objectRate", "must be a positive number"));
+        }
+        if self.limits.gateway.is_some_and(|limit| limit.requests == 0 || limit.minutes == 0) {
+            return Err(wrong("limits.gateway", "needs positive numbers"));
+        }
+        Ok(())
+    }
+}
+
+fn wrong(field: impl Into<String>, problem: impl fmt::Display) -> ConfigError {
+    ConfigError::Value { field: field.into(), problem: problem.to_string() }
+}
+
+fn same_secrets(one: &AccessKey, other: &AccessKey) -> bool {
+    let token = |key: &AccessKey| key.security_token.as_ref().map(|token| token.expose_secret().to_owned());
+    one.secret.expose_secret() == other.secret.expose_secret() && token(one) == token(other)
+}
+
+fn check_keys(keys: &[AccessKey], field: &str) -> Result<(), ConfigError> {
+    for (index, key) in keys.iter().enumerate() {
+        if key.access.is_empty() || key.access.contains(|c: char| c == ',' || c == '/' || c.is_whitespace()) {
+            return Err(wrong(
+                format!("{field}[{index}].access"),
+                "must be a word without commas and slashes",
+            ));
+        }
+        if key.secret.expose_secret().is_empty() {
+            return Err(wrong(format!("{field}[{index}].secret"), "is empty"));
+        }
+    }
+    Ok(())
+}
+
+fn check_cloud(name: &str, field: &str) -> Result<(), ConfigError> {
+    if canonical_cloud(name).is_some() {
+        Ok(())
+    } else {
+        Err(wrong(field, format!("`{name}` is unknown; use one of {}", CLOUDS.join(", "))))
+    }
+}

@@ -1,0 +1,76 @@
+//! Quotas and rates.
+
+use serde::Deserialize;
+
+/// Quotas and rates. The defaults are those of the service (OMS API reference 5.3.3, 5.3.8).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Limits {
+    /// Tasks created per project in 24 hours; one more is refused with OMS.1021. Default 1500.
+    pub tasks_per_day: usize,
+    /// Tasks waiting per project; a create above it is refused with OMS.0077. Default 1500.
+    pub waiting_tasks: usize,
+    /// Tasks running at once per project. Default 5, and 10 in cn-north-1 and cn-south-1.
+    pub running_tasks: Option<usize>,
+    /// Days after which a waiting task fails with TRF.0003. Default 30.
+    pub waiting_days: u32,
+    /// Task IDs per batch update. Default 20.
+    pub batch_tasks: usize,
+    /// Object keys per task. Default 500.
+    pub object_keys: usize,
+    /// Bandwidth windows per task. Default 5.
+    pub bandwidth_windows: usize,
+    /// Smallest bandwidth of a window in bytes per second. Default 1048576.
+    pub min_bandwidth: i64,
+    /// Largest bandwidth of a window in bytes per second. Default 209715200.
+    pub max_bandwidth: i64,
+    /// Calls per project before the gateway answers 429 with APIGW.0308. Default: no limit, as the service publishes
+    /// none.
+    pub gateway: Option<GatewayLimit>,
+    /// Failed signatures in a row after which an access key is locked for five minutes of service time. The service
+    /// does so after five. Default: never.
+    pub failed_signatures: Option<u32>,
+    /// Entries that the journal keeps; the oldest go first. Default 100000.
+    pub journal_entries: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            tasks_per_day: 1500,
+            waiting_tasks: 1500,
+            running_tasks: None,
+            waiting_days: 30,
+            batch_tasks: 20,
+            object_keys: 500,
+            bandwidth_windows: 5,
+            min_bandwidth: 1_048_576,
+            max_bandwidth: 209_715_200,
+            gateway: None,
+            failed_signatures: None,
+            journal_entries: 100_000,
+        }
+    }
+}
+
+impl Limits {
+    /// How many tasks may run at once in a project of `region`.
+    pub fn running_tasks(&self, region: &str) -> usize {
+        self.running_tasks.unwrap_or(if matches!(region, "cn-north-1" | "cn-south-1") { 10 } else { 5 })
+    }
+}
+
+/// So many calls in so much time.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GatewayLimit {
+    /// Calls allowed per window.
+    pub requests: u32,
+    /// Length of the window in minutes of service time. Default 1.
+    #[serde(default = "one")]
+    pub minutes: u32,
+}
+
+fn one() -> u32 {
+    1
+}

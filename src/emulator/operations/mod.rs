@@ -1,0 +1,73 @@
+//! The operations, as OMS and IAM carry them out once the gateway has let a call through.
+
+mod catalogue;
+mod identity;
+mod tasks;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::{
+    route::{Operation, Route},
+    service::{Caller, Service},
+    wire::refusal::{INVALID_TASK_ID, PROJECT_REFUSED, Refusal},
+};
+
+/// A call that the gateway let through.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// What is to be done to what.
+    pub route: &'a Route,
+    /// Who calls; unknown for operations that everybody may call.
+    pub caller: Option<Caller<'a>>,
+    /// Query, as it came.
+    pub query: &'a str,
+    /// Body, as it came.
+    pub body: &'a [u8],
+}
+
+/// What came of a call that was carried out.
+#[derive(Debug, Default)]
+pub struct Done {
+    /// Body of the answer; none for the actions, which return nothing.
+    pub body: Option<Value>,
+    /// Whether something changed.
+    pub effect: bool,
+    /// ID of what was created.
+    pub target: Option<String>,
+}
+
+impl Done {
+    fn read(body: Value) -> Self {
+        Self { body: Some(body), ..Self::default() }
+    }
+
+    fn changed() -> Self {
+        Self { effect: true, ..Self::default() }
+    }
+}
+
+impl Service {
+    /// Carries out a call.
+    pub async fn carry_out(self: &Arc<Self>, request: Request<'_>) -> Result<Done, Refusal> {
+        let Request { route, caller, query, body } = request;
+        let project = || route.project.as_deref().and_then(|id| self.project(id)).ok_or(PROJECT_REFUSED);
+        let target = || route.target.as_deref().unwrap_or_default();
+        let task = || route.task_id().ok_or(INVALID_TASK_ID);
+        match route.operation {
+            Operation::ListApiVersions => Ok(Self::list_versions()),
+            Operation::ShowApiInfo => Self::show_version(target()),
+            Operation::UpdatePrivacyAgreementRecord => self.accept_agreement(project()?).await,
+            Operation::CreateTask => self.create_task(project()?, body).await,
+            Operation::ListTasks => self.list_tasks(project()?, query),
+            Operation::BatchUpdateTasks => self.batch_update(project()?, body).await,
+            Operation::ShowTask => self.show_task(project()?, task()?),
+            Operation::DeleteTask => self.delete_task(project()?, task()?).await,
+            Operation::StartTask => self.start_task(project()?, task()?, body).await,
+            Operation::StopTask => self.stop_task(project()?, task()?).await,
+            Operation::UpdateBandwidthPolicy => self.update_bandwidth(project()?, task()?, body).await,
+            Operation::ListProjects => Ok(self.list_projects(caller.ok_or(PROJECT_REFUSED)?, query)),
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! One call on its way through the gateway: faults, the check of who calls, the answer, the journal.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::body::{Body, Bytes};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use hyper::body::Incoming;
+use serde_json::Value;
+
+use super::{
+    Exchange, Observer,
+    gateway::{ARRIVAL, Cut},
+};
+use crate::emulator::{
+    faults::{Fault, FaultKind},
+    journal::Entry,
+    operations::{self, Done},
+    route::{Access, Route},
+    service::{Service, random},
+    signature::Signed,
+    wire::refusal::{BODY_TOO_LARGE, BODY_TOO_SLOW, NO_SUCH_API, Refusal},
+};
+
+/// A signed body may be as long as this (OMS API reference 3.2).
+const LONGEST_BODY: usize = 12 * 1024 * 1024;
+
+/// A call on its way through the gateway.
+pub(super) struct Call<'a> {
+    service: &'a Arc<Service>,
+    observer: Option<&'a Observer>,
+    method: Method,
+    uri: Uri,
+    body: Bytes,
+    request_id: String,
+    begun: Instant,
+    at: jiff::Timestamp,
+    route: Option<Route>,
+    fault: Option<Fault>,
+}
+
+/// What is about to be answered.
+struct Answer {
+    status: u16,
+    content_type: Option<&'static str>,
+    body: Bytes,
+    retry_after: Option<u64>,
+}
+
+impl Answer {
+    fn json(status: u16, body: &Value) -> Self {
+        Self {
+            status,
+            content_type: Some("application/json"),
+            body: Bytes::from(body.to_string()),
+            retry_after: None,
+        }
+    }
+
+    /// The actions return nothing at all.
+    fn empty(status: u16) -> Self {
+        Self { status, content_type: None, body: Bytes::new(), retry_after: None }
+    }
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn new(
+        service: &'a Arc<Service>,
+        observer: Option<&'a Observer>,
+        request: &Request<Incoming>,
+    ) -> Self {
+        Self {
+            service,
+            observer,
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            body: Bytes::new(),
+            request_id: format!("{:016x}{:016x}", random(), random()),
+            begun: Instant::now(),
+            at: service.clock.now(),
+            route: Route::of(request.method(), request.uri().path()),
+            fault: None,
+        }
+    }
+
+    pub(super) async fn answer(mut self, request: Request<Incoming>) -> Result<Response<Body>, Cut> {
+        if let Some(route) = &self.route {
+            self.fault = self.service.faults.strike(
+                route.operation.name(),
+                route.project.as_deref(),
+                route.target.as_deref(),
+            );
+        }
+        if let Some(fault) = self.fault.clone().filter(|fault| !strikes_after(fault))
+            && let Some(result) = self.strike(&fault).await
+        {
+            return result;
+        }
+        let result = self.carry_out(request).await;
+        if let Some(fault) = self.fault.clone().filter(strikes_after) {
+            return self.strike_after(&fault, result).await;
+        }
+        let answer = match &result {
+            Ok(done) => done.body.as_ref().map_or_else(|| Answer::empty(200), |body| Answer::json(200, body)),
+            Err(refusal) => self.refusal(refusal),
+        };
+        let outcome = result.as_ref().map_or_else(|refusal| refusal.code.to_string(), |_| "ok".to_owned());
+        self.note(Some(answer.status), outcome, result.ok().as_ref());
+        Ok(self.respond(answer, false))
+    }
+
+    /// Reads the request, lets the gateway check it and OMS carry it out.
+    async fn carry_out(&mut self, request: Request<Incoming>) -> Result<Done, Refusal> {
+        let Some(route) = &self.route else { return Err(NO_SUCH_API) };
+        let (parts, body) = request.into_parts();
+        let arrival = axum::body::to_bytes(Body::new(body), LONGEST_BODY);
+        self.body = match tokio::time::timeout(ARRIVAL, arrival).await {
+            Ok(Ok(body)) => body,
+            Ok(Err(_)) => return Err(BODY_TOO_LARGE),
+            Err(_) => return Err(BODY_TOO_SLOW),
+        };
+        let (query, body) = (parts.uri.query().unwrap_or_default(), &*self.body);
+        let signed =
+            Signed { method: &parts.method, path: parts.uri.path(), query, headers: &parts.headers, body };
+        let caller = match route.operation.access() {
+            Access::Signed => Some(self.service.authenticate(signed, route.project.as_deref())?),
+            Access::Open => None,
+        };
+        self.service.carry_out(operations::Request { route, caller, query, body }).await
+    }
+
+    /// A fault before the call is carried out. `None`: go on.
+    async fn strike(&self, fault: &Fault) -> Option<Result<Response<Body>, Cut>> {
+        match fault.kind {
+            FaultKind::Delay => {
+                self.wait(fault).await;
+                None
+            }
+            FaultKind::Hang => {
+                self.note(None, "hang".to_owned(), None);
+                self.service.stopping.cancelled().await;
+                Some(Err(Cut))
+            }
+            FaultKind::CutBefore | FaultKind::LostReply => {
+                self.note(None, "cut".to_owned(), None);
+                Some(Err(Cut))
+            }
+            FaultKind::Status | FaultKind::Html | FaultKind::Throttle => {
+                let (answer, outcome) = self.faulty_answer(fault);
+                self.note(Some(answer.status), outcome, None);
+                Some(Ok(self.respond(answer, true)))
+            }
+        }
+    }
+
+    /// A fault after the call was carried out.
+    async fn strike_after(
+        &self,
+        fault: &Fault,
+        result: Result<Done, Refusal>,
+    ) -> Result<Response<Body>, Cut> {
+        let code = result.as_ref().map_or_else(|refusal| refusal.code.to_string(), |_| "ok".to_owned());
+        let done = result.as_ref().ok();
+        match fault.kind {
+            FaultKind::LostReply | FaultKind::CutBefore => {
+                self.note(None, code, done);
+                Err(Cut)
+            }
+            FaultKind::Hang => {
+                self.note(None, code, done);
+                self.service.stopping.cancelled().await;
+                Err(Cut)
+            }
+            FaultKind::Delay => {
+                self.wait(fault).await;
+                let answer = match &result {
+                    Ok(done) => {
+                        done.body.as_ref().map_or_else(|| Answer::empty(200), |body| Answer::json(200, body))
+                    }
+                    Err(refusal) => self.refusal(refusal),
+                };
+                self.note(Some(answer.status), code, done);
+                Ok(self.respond(answer, false))
+            }
+            FaultKind::Status | FaultKind::Html | FaultKind::Throttle => {
+                let (answer, outcome) = self.faulty_answer(fault);
+                self.note(Some(answer.status), outcome, done);
+                Ok(self.respond(answer, true))
+            }
+        }
+    }
+
+    async fn wait(&self, fault: &Fault) {
+        let delay = Duration::from_millis(fault.delay_ms.unwrap_or(0));
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            () = self.service.stopping.cancelled() => {}
+        }
+    }
+
+    fn faulty_answer(&self, fault: &Fault) -> (Answer, String) {
+        match fault.kind {
+            FaultKind::Throttle => {
+                let (requests, minutes) = self
+                    .service
+                    .config
+                    .limits
+                    .gateway
+                    .map_or((200, 5), |limit| (limit.requests, limit.minutes));
+                let mut answer = self.refusal(&Refusal::throttled(requests, minutes));
+                answer.retry_after = fault.retry_after;
+                (answer, "APIGW.0308".to_owned())
+            }
+            FaultKind::Html => {
+                let page = "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>";
+                let answer = Answer {
+                    status: fault.status.unwrap_or(502),
+                    content_type: Some("text/html"),
+                    body: Bytes::from_static(page.as_bytes()),
+                    retry_after: fault.retry_after,
+                };
+                (answer, "html".to_owned())
+            }
+            _ => {
+                let status = fault.status.unwrap_or(500);
+                let mut answer = match &fault.code {
+                    None => Answer::empty(status),
+                    Some(code) => self.refusal(&Refusal {
+                        status,
+                        code: code.clone().into(),
+                        message: fault.message.clone().unwrap_or_else(|| "Injected fault.".to_owned()).into(),
+                        detail: None,
+                    }),
+                };
+                answer.retry_after = fault.retry_after;
+                (answer, fault.code.clone().unwrap_or_else(|| status.to_string()))
+            }
+        }
+    }
+
+    fn refusal(&self, refusal: &Refusal) -> Answer {
+        Answer::json(refusal.status, &refusal.body(&self.request_id))
+    }
+
+    fn note(&self, status: Option<u16>, outcome: String, done: Option<&Done>) {
+        let route = self.route.as_ref();
+        let created = done.and_then(|done| done.target.clone());
+        self.service.journal.add(Entry {
+            seq: 0,
+            at: self.at,
+            operation: self.operation(),
+            project: route.and_then(|route| route.project.clone()),
+            status,
+            outcome,
+            task: created.or_else(|| route.and_then(|route| route.target.clone())),
+            effect: done.is_some_and(|done| done.effect),
+            request_id: self.request_id.clone(),
+            duration_ms: u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+            fault: self.fault.as_ref().map(|fault| fault.kind),
+        });
+    }
+
+    fn operation(&self) -> &'static str {
+        self.route.as_ref().map_or("Unknown", |route| route.operation.name())
+    }
+
+    fn respond(&self, answer: Answer, by_fault: bool) -> Response<Body> {
+        if let Some(observer) = self.observer {
+            observer(&Exchange {
+                operation: self.operation(),
+                method: self.method.to_string(),
+                path: self.uri.path().to_owned(),
+                query: self.uri.query().unwrap_or_default().to_owned(),
+                request_body: self.body.clone(),
+                status: answer.status,
+                response_body: answer.body.clone(),
+                content_type: answer.content_type.map(str::to_owned),
+                by_fault,
+            });
+        }
+        let mut response = Response::new(Body::from(answer.body));
+        *response.status_mut() =
+            StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = response.headers_mut();
+        if let Some(content_type) = answer.content_type {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        }
+        if let Some(seconds) = answer.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Ok(id) = HeaderValue::from_str(&self.request_id) {
+            headers.insert("x-request-id", id);
+        }
+        response
+    }
+}
+
+/// Whether a fault lets the call be carried out first.
+fn strikes_after(fault: &Fault) -> bool {
+    match fault.kind {
+        FaultKind::LostReply => true,
+        FaultKind::CutBefore | FaultKind::Throttle => false,
+        FaultKind::Status | FaultKind::Html | FaultKind::Delay | FaultKind::Hang => fault.after_effect,
+    }
+}

@@ -1,0 +1,74 @@
+//! Where a running emulator is reached: what the ready file holds.
+
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Value, json};
+
+use crate::emulator::stores::StoreAddress;
+
+/// Where a running emulator is reached, with every key that opens it: what the ready file holds.
+#[derive(Clone, Debug)]
+pub struct Endpoints {
+    /// Base URL of OMS.
+    pub oms: String,
+    /// Base URL of IAM.
+    pub iam: String,
+    /// Base URL of the admin API.
+    pub admin: String,
+    /// Projects with their first key pair.
+    pub projects: Vec<ProjectAccess>,
+    /// Stores with their first key pair.
+    pub stores: Vec<StoreAddress>,
+}
+
+/// A project and how to sign for it.
+#[derive(Clone, Debug)]
+pub struct ProjectAccess {
+    /// ID.
+    pub id: String,
+    /// Name.
+    pub name: String,
+    /// Region.
+    pub region: String,
+    /// Access key ID.
+    pub access_key: String,
+    /// Secret key.
+    pub secret_key: SecretString,
+}
+
+impl Endpoints {
+    /// The contents of the ready file. **Holds secrets.**
+    pub fn to_json(&self) -> Value {
+        let projects: Vec<Value> = self
+            .projects
+            .iter()
+            .map(|project| {
+                json!({
+                    "id": project.id,
+                    "name": project.name,
+                    "region": project.region,
+                    "accessKey": project.access_key,
+                    "secretKey": project.secret_key.expose_secret(),
+                })
+            })
+            .collect();
+        let stores: Vec<Value> = self
+            .stores
+            .iter()
+            .map(|store| {
+                let (access, secret) =
+                    store.first_key.as_ref().map(|(a, s)| (a.as_str(), s.expose_secret())).unzip();
+                json!({
+                    "name": store.name,
+                    "endpoint": store.endpoint,
+                    "cloudType": store.cloud_type,
+                    "region": store.region,
+                    "accessKey": access,
+                    "secretKey": secret,
+                })
+            })
+            .collect();
+        json!({
+            "oms": self.oms, "iam": self.iam, "admin": self.admin, "projects": projects, "stores": stores
+        })
+    }
+}

@@ -1,0 +1,256 @@
+//! Starts and ends everything: one HTTP server for OMS and IAM, and one for the admin API.
+
+mod call;
+mod endpoints;
+mod exchange;
+mod gateway;
+
+use std::{fmt, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use tokio::{net::TcpListener, task::JoinHandle};
+
+pub use self::{
+    endpoints::{Endpoints, ProjectAccess},
+    exchange::{Exchange, Observer},
+};
+use super::{
+    admin,
+    clock::Clock,
+    config::{ClockPace, Config, canonical_cloud},
+    persist::Log,
+    service::Service,
+    store,
+    stores::{StoreAddress, Stores},
+};
+
+/// How long a clean end waits for calls under way.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// How an emulator is started.
+#[derive(Clone)]
+pub struct Options {
+    /// What is served.
+    pub config: Config,
+    /// Address of OMS and IAM; port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// Address of the admin API; port 0 picks a free one.
+    pub admin_listen: SocketAddr,
+    /// State folder; without one nothing outlives the process.
+    pub state: Option<PathBuf>,
+    /// Whom to tell of every call. Default: nobody.
+    pub observer: Option<Observer>,
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("config", &self.config)
+            .field("listen", &self.listen)
+            .field("admin_listen", &self.admin_listen)
+            .field("state", &self.state)
+            .field("observed", &self.observer.is_some())
+            .finish()
+    }
+}
+
+impl Options {
+    /// Serves `config` on free ports of 127.0.0.1, in memory.
+    pub fn local(config: Config) -> Self {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self { config, listen: any, admin_listen: any, state: None, observer: None }
+    }
+}
+
+/// Why an emulator does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be used.
+    #[error("Cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The state folder cannot be used.
+    #[error("Cannot use the state folder `{}`: {source}", folder.display())]
+    State {
+        /// The folder.
+        folder: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// An embedded store does not start.
+    #[error("Cannot start the embedded store `{name}`: {source}")]
+    Store {
+        /// Its name.
+        name: String,
+        /// Why not.
+        source: store::StoreError,
+    },
+    /// The HTTP client for the stores cannot be made.
+    #[error("Cannot make an HTTP client: {0}")]
+    Client(#[from] reqwest::Error),
+}
+
+/// A running emulator. Ends with [`Emulator::shutdown`]; when dropped, it ends without waiting.
+#[derive(Debug)]
+pub struct Emulator {
+    endpoints: Endpoints,
+    service: Arc<Service>,
+    servers: Vec<JoinHandle<()>>,
+    embedded: Vec<store::EmbeddedStore>,
+}
+
+impl Emulator {
+    /// Starts everything; when this returns, everything answers.
+    pub async fn start(options: Options) -> Result<Self, StartError> {
+        // Somebody else may have installed it already, and any provider will do.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let Options { config, listen, admin_listen, state, observer } = options;
+        let (log, records) = match &state {
+            Some(folder) => {
+                let (log, records) = Log::open(folder)
+                    .map_err(|source| StartError::State { folder: folder.clone(), source })?;
+                (Some(log), records)
+            }
+            None => (None, Vec::new()),
+        };
+        let oms = bind(listen).await?;
+        let admin_listener = bind(admin_listen).await?;
+
+        let (addresses, embedded) = start_stores(&config, state.as_ref()).await?;
+        let clock = match config.clock {
+            ClockPace::Real => Clock::real(),
+            ClockPace::Scaled(scale) => Clock::scaled(scale),
+        };
+        let stores = Stores::new(addresses)?;
+        let base = |listener: &TcpListener, fallback| {
+            format!("http://{}", listener.local_addr().unwrap_or(fallback))
+        };
+        let oms_url = base(&oms, listen);
+        let endpoints = Endpoints {
+            iam: oms_url.clone(),
+            oms: oms_url,
+            admin: base(&admin_listener, admin_listen),
+            projects: config
+                .projects
+                .iter()
+                .filter_map(|project| {
+                    project.access_keys.first().map(|key| ProjectAccess {
+                        id: project.id.clone(),
+                        name: project.name().to_owned(),
+                        region: project.region.clone(),
+                        access_key: key.access.clone(),
+                        secret_key: key.secret.clone(),
+                    })
+                })
+                .collect(),
+            stores: stores.list().to_vec(),
+        };
+        let service = Service::new(config, clock, stores, log, records);
+        service.resume_runs();
+        let servers = vec![
+            tokio::spawn(Arc::clone(&service).serve_queue()),
+            tokio::spawn(gateway::serve(oms, Arc::clone(&service), observer)),
+            tokio::spawn({
+                let service = Arc::clone(&service);
+                async move {
+                    let stopping = service.stopping.clone();
+                    let served = axum::serve(admin_listener, admin::router(service))
+                        .with_graceful_shutdown(stopping.cancelled_owned())
+                        .await;
+                    if let Err(error) = served {
+                        tracing::error!(%error, "The admin API has ended");
+                    }
+                }
+            }),
+        ];
+        Ok(Self { endpoints, service, servers, embedded })
+    }
+
+    /// Where everything is.
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    /// Service time, to be scaled and moved.
+    pub fn clock(&self) -> &Clock {
+        &self.service.clock
+    }
+
+    /// Ends cleanly: calls under way are answered, running tasks put down where they are, and everything is written.
+    pub async fn shutdown(mut self) {
+        self.service.end_runs().await;
+        for server in std::mem::take(&mut self.servers) {
+            let abort = server.abort_handle();
+            if tokio::time::timeout(FAREWELL, server).await.is_err() {
+                abort.abort();
+            }
+        }
+        for store in std::mem::take(&mut self.embedded) {
+            store.shutdown().await;
+        }
+        let service = Arc::clone(&self.service);
+        // Waits for a thread that waits for the disk.
+        let _ = tokio::task::spawn_blocking(move || service.close()).await;
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        self.service.stopping.cancel();
+        self.service.abort_runs();
+        for server in &self.servers {
+            server.abort();
+        }
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
+}
+
+async fn start_stores(
+    config: &Config,
+    state: Option<&PathBuf>,
+) -> Result<(Vec<StoreAddress>, Vec<store::EmbeddedStore>), StartError> {
+    let cloud = |name: &str| canonical_cloud(name).unwrap_or("AWS");
+    let mut addresses: Vec<StoreAddress> = config
+        .stores
+        .iter()
+        .enumerate()
+        .map(|(index, store)| StoreAddress {
+            name: store.name.clone().unwrap_or_else(|| format!("store-{}", index + 1)),
+            cloud_type: cloud(&store.cloud_type),
+            region: store.region.clone(),
+            endpoint: store.endpoint.clone(),
+            first_key: store.access_keys.first().map(|key| (key.access.clone(), key.secret.clone())),
+        })
+        .collect();
+    let mut embedded = Vec::new();
+    for store in &config.embedded_stores {
+        let dir = store.dir.clone().or_else(|| state.map(|folder| folder.join("stores").join(&store.name)));
+        let running = store::EmbeddedStore::start(store::StoreConfig {
+            name: store.name.clone(),
+            dir,
+            listen: store.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0))),
+            access_keys: store
+                .access_keys
+                .iter()
+                .map(|key| (key.access.clone(), key.secret.clone()))
+                .collect(),
+        })
+        .await
+        .map_err(|source| StartError::Store { name: store.name.clone(), source })?;
+        addresses.push(StoreAddress {
+            name: store.name.clone(),
+            cloud_type: cloud(&store.cloud_type),
+            region: store.region.clone(),
+            endpoint: running.endpoint(),
+            first_key: store.access_keys.first().map(|key| (key.access.clone(), key.secret.clone())),
+        });
+        embedded.push(running);
+    }
+    Ok((addresses, embedded))
+}

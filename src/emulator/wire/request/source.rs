@@ -1,0 +1,218 @@
+//! What tasks, groups and sync tasks are told in the same way: how to get into a source, the CDN in front of it, whom
+//! to notify.
+
+use std::fmt;
+
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+use crate::emulator::{
+    mover::{Keys, optional_secret_text},
+    wire::{
+        members::Members,
+        refusal::{CDN_KEY_MISSING, INVALID_SOURCE, Refusal},
+    },
+};
+
+/// A CDN in front of the source; its key is a secret and kept with the others, in [`TaskKeys`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cdn {
+    /// Domain.
+    pub domain: String,
+    /// `http` or `https`.
+    pub protocol: String,
+    /// How requests are signed.
+    pub authentication_type: String,
+}
+
+impl Cdn {
+    /// The Alibaba types are signed with a key that has to come along (OMS.1032).
+    fn needs_key(&self) -> bool {
+        self.authentication_type.starts_with("ALIYUN")
+    }
+
+    /// Reads `source_cdn`: the CDN and its key.
+    pub(super) fn read(members: &Members<'_>) -> Result<(Option<Self>, Option<SecretString>), Refusal> {
+        let Some(cdn) = members.object("source_cdn")? else { return Ok((None, None)) };
+        let authentication_type = cdn.text("authentication_type", 64)?.unwrap_or("NONE").to_ascii_uppercase();
+        if !AUTHENTICATION_TYPES.contains(&authentication_type.as_str()) {
+            return Err(cdn.refuse("authentication_type"));
+        }
+        let protocol = cdn.required_text("protocol", 8)?.to_ascii_lowercase();
+        if !matches!(protocol.as_str(), "http" | "https") {
+            return Err(cdn.refuse("protocol"));
+        }
+        let read =
+            Self { domain: cdn.required_text("domain", 1024)?.to_owned(), protocol, authentication_type };
+        let key = read_secret(&cdn, "authentication_key")?;
+        Self::check_key(Some(&read), key.as_ref())?;
+        Ok((Some(read), key))
+    }
+
+    /// Whether the key that a request brings is enough for the CDN that there is.
+    pub(super) fn check_key(cdn: Option<&Self>, key: Option<&SecretString>) -> Result<(), Refusal> {
+        if cdn.is_some_and(Self::needs_key) && key.is_none() { Err(CDN_KEY_MISSING) } else { Ok(()) }
+    }
+}
+
+/// Values of `source_cdn.authentication_type` (OMS API reference 5.3.3).
+const AUTHENTICATION_TYPES: [&str; 11] = [
+    "NONE",
+    "QINIU_PRIVATE_AUTHENTICATION",
+    "ALIYUN_OSS_A",
+    "ALIYUN_OSS_B",
+    "ALIYUN_OSS_C",
+    "KSYUN_PRIVATE_AUTHENTICATION",
+    "AZURE_SAS_TOKEN",
+    "TENCENT_COS_A",
+    "TENCENT_COS_B",
+    "TENCENT_COS_C",
+    "TENCENT_COS_D",
+];
+
+/// Whom to tell about the end of a task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notification {
+    /// Last part of the topic's URN.
+    pub topic_name: String,
+    /// Tell about success.
+    pub on_success: bool,
+    /// Tell about failure.
+    pub on_failure: bool,
+}
+
+/// How a task gets into the source.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum SourceKeys {
+    /// An access key pair.
+    Pair(Keys),
+    /// A connection string or a service account: it opens the store that stands for the cloud with the store's own
+    /// first key.
+    OfStore,
+    /// URL lists need none.
+    None,
+}
+
+/// The secrets that a task runs with.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct TaskKeys {
+    /// For the source.
+    pub source: SourceKeys,
+    /// For the destination and the list file.
+    pub destination: Keys,
+    /// For the CDN in front of the source.
+    #[serde(default, with = "optional_secret_text")]
+    pub cdn: Option<SecretString>,
+}
+
+impl fmt::Debug for TaskKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TaskKeys([REDACTED])")
+    }
+}
+
+/// Clouds of `src_node.cloud_type` (OMS API reference 5.3.3).
+pub(super) const CLOUDS: [&str; 12] = [
+    "AWS",
+    "Azure",
+    "Aliyun",
+    "Tencent",
+    "HuaweiCloud",
+    "QingCloud",
+    "KingsoftCloud",
+    "Baidu",
+    "Qiniu",
+    "URLSource",
+    "UCloud",
+    "Google",
+];
+
+/// Clouds that keep a CRC64 with their objects.
+pub fn has_crc64(cloud_type: &str) -> bool {
+    matches!(cloud_type, "HuaweiCloud" | "Aliyun" | "Tencent")
+}
+
+/// The credentials that a request brings for a source, before it is known which cloud they are for.
+#[derive(Clone, Debug)]
+pub(super) struct SourceCredentials {
+    pair: Option<Keys>,
+    /// A connection string or a service account.
+    other: bool,
+}
+
+impl SourceCredentials {
+    /// Reads them from members of these names; a key that is there has at least so many characters. An operation
+    /// that takes no temporary keys has no name for a token.
+    pub(super) fn read(
+        members: &Members<'_>,
+        (access, secret, token): (&str, &str, Option<&str>),
+        shortest: usize,
+    ) -> Result<Self, Refusal> {
+        let connection_string = members.text("connection_string", 2048)?;
+        let json_auth_file = members.text("json_auth_file", 65_535)?;
+        Ok(Self {
+            pair: read_pair(members, (access, secret, token), shortest)?,
+            other: [connection_string, json_auth_file].into_iter().flatten().any(|text| !text.is_empty()),
+        })
+    }
+
+    /// What opens a source of this cloud. Azure and Google may come with a connection string or a service account in
+    /// place of a key pair; the tables of the reference forget to say so.
+    pub(super) fn keys(&self, cloud_type: &str) -> Result<SourceKeys, Refusal> {
+        match (cloud_type, &self.pair) {
+            ("URLSource", _) => Ok(SourceKeys::None),
+            (_, Some(pair)) => Ok(SourceKeys::Pair(pair.clone())),
+            ("Azure" | "Google", None) if self.other => Ok(SourceKeys::OfStore),
+            (_, None) => Err(INVALID_SOURCE.with_detail("The credentials of the source are missing.")),
+        }
+    }
+}
+
+/// Reads a key pair from members of these names. `None`: half of it, or all, is missing.
+pub(super) fn read_pair(
+    members: &Members<'_>,
+    (access, secret, token): (&str, &str, Option<&str>),
+    shortest: usize,
+) -> Result<Option<Keys>, Refusal> {
+    let read = |name: &str| match members.text(name, 100)? {
+        Some(text) if text.chars().count() < shortest => Err(members.refuse(name)),
+        text => Ok(text.filter(|text| !text.is_empty())),
+    };
+    let (access_key, secret_key) = (read(access)?, read(secret)?);
+    let security_token = match token {
+        Some(token) => members.text(token, 16_384)?.filter(|text| !text.is_empty()),
+        None => None,
+    };
+    Ok(access_key.zip(secret_key).map(|(access_key, secret_key)| Keys {
+        access_key: access_key.to_owned(),
+        secret_key: SecretString::from(secret_key),
+        security_token: security_token.map(SecretString::from),
+    }))
+}
+
+/// Reads the key of a CDN.
+pub(super) fn read_secret(members: &Members<'_>, name: &str) -> Result<Option<SecretString>, Refusal> {
+    Ok(members.text(name, 255)?.filter(|key| !key.is_empty()).map(SecretString::from))
+}
+
+impl Notification {
+    /// Reads `smn_config`.
+    pub(super) fn read(members: &Members<'_>) -> Result<Option<Self>, Refusal> {
+        let Some(smn) = members.object("smn_config")? else { return Ok(None) };
+        let urn = smn.required_text("topic_urn", 1024)?;
+        smn.word("language", &["zh-cn", "en-us"])?;
+        let triggers = smn
+            .texts("trigger_conditions", 2, 16)?
+            .filter(|triggers| {
+                !triggers.is_empty()
+                    && triggers.iter().all(|trigger| matches!(trigger.as_str(), "SUCCESS" | "FAILURE"))
+            })
+            .ok_or_else(|| smn.refuse("trigger_conditions"))?;
+        let on = |name: &str| triggers.iter().any(|trigger| trigger == name);
+        Ok(Some(Self {
+            topic_name: urn.rsplit(':').next().unwrap_or(urn).to_owned(),
+            on_success: on("SUCCESS"),
+            on_failure: on("FAILURE"),
+        }))
+    }
+}
