@@ -18,6 +18,8 @@ pub struct Ledger {
     sequences: HashMap<u64, u64>,
     /// Sequences of the tasks to which something will happen by itself; the others cost nothing.
     active: BTreeSet<u64>,
+    /// Sequences of the tasks that belong to something, by its ID.
+    members: HashMap<String, BTreeSet<u64>>,
     projects: HashMap<String, ProjectLedger>,
     last_sequence: u64,
 }
@@ -108,6 +110,9 @@ impl Ledger {
     pub fn put(&mut self, task: Task) {
         self.last_sequence = self.last_sequence.max(task.sequence);
         self.sequences.insert(task.id, task.sequence);
+        if let Some(owner) = &task.member_of {
+            self.members.entry(owner.id().to_owned()).or_default().insert(task.sequence);
+        }
         if task.status.is_active() {
             self.active.insert(task.sequence);
         } else {
@@ -152,7 +157,16 @@ impl Ledger {
     pub fn remove(&mut self, id: u64) -> bool {
         let Some(sequence) = self.sequences.remove(&id) else { return false };
         self.active.remove(&sequence);
-        self.tasks.remove(&sequence).is_some()
+        let removed = self.tasks.remove(&sequence);
+        if let Some(owner) = removed.as_ref().and_then(|task| task.member_of.as_ref())
+            && let Some(members) = self.members.get_mut(owner.id())
+        {
+            members.remove(&sequence);
+            if members.is_empty() {
+                self.members.remove(owner.id());
+            }
+        }
+        removed.is_some()
     }
 
     /// All tasks, the newest first.
@@ -165,15 +179,22 @@ impl Ledger {
         self.active.iter().filter_map(|sequence| self.tasks.get(sequence))
     }
 
+    /// The tasks that belong to a group or a synchronization task, the oldest first.
+    pub fn members(&self, owner: &str) -> impl Iterator<Item = &Task> {
+        self.members.get(owner).into_iter().flatten().filter_map(|sequence| self.tasks.get(sequence))
+    }
+
     /// A page of a list. Tasks created after `visible_until` are not in lists yet.
     pub fn list(&self, project: &str, query: &ListTasks, visible_until: Timestamp) -> Page<'_> {
-        // No task of this API belongs to a group.
-        let nothing = query.group_id.is_some();
         let name = query.task_name.as_deref().map(str::to_lowercase);
         let mut page = Page { tasks: Vec::new(), count: 0 };
-        for task in self.newest_first().filter(|_| !nothing) {
+        for task in self.newest_first() {
             let matches = task.project == project
                 && task.created <= visible_until
+                && query
+                    .group_id
+                    .as_deref()
+                    .is_none_or(|id| task.member_of.as_ref().is_some_and(|of| of.id() == id))
                 && query.status.is_none_or(|status| task.status.number() == status)
                 && name.as_ref().is_none_or(|name| task.name.to_lowercase().contains(name));
             if matches {

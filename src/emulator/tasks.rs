@@ -60,6 +60,33 @@ impl Status {
     }
 }
 
+/// Whose task it is, where it was not created by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MemberOf {
+    /// A task group made it; its ID.
+    Group(String),
+    /// A synchronization task made it; its ID.
+    Sync(String),
+}
+
+impl MemberOf {
+    /// The ID of the owner, as `group_id` of the task tells it.
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Group(id) | Self::Sync(id) => id,
+        }
+    }
+
+    /// `group_type` of a task.
+    pub fn kind(member: Option<&Self>) -> &'static str {
+        match member {
+            None => "NORMAL_TASK",
+            Some(Self::Group(_)) => "GROUP_TASK",
+            Some(Self::Sync(_)) => "SYNC_TASK",
+        }
+    }
+}
+
 /// Why a task failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
@@ -80,6 +107,9 @@ pub struct Task {
     pub project: String,
     /// Generated name.
     pub name: String,
+    /// Whose task it is; absent for a task that was created by itself.
+    #[serde(default)]
+    pub member_of: Option<MemberOf>,
     /// When it was created.
     pub created: Timestamp,
     /// What the create fixed.
@@ -114,6 +144,7 @@ impl Task {
             sequence,
             project: project.to_owned(),
             name: name(&request.definition, id, now),
+            member_of: None,
             created: now,
             definition: request.definition,
             keys: Some(request.keys),

@@ -1,5 +1,7 @@
 //! Migration tasks (OMS API reference 5.3).
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -242,12 +244,20 @@ impl Service {
     /// All or nothing: one task that does not fit refuses the whole call.
     pub(super) async fn batch_update(&self, project: &Project, body: &[u8]) -> Result<Done, Refusal> {
         let request = BatchUpdateTasks::read(&parse(body, false)?, &self.config.limits)?;
-        // No task of this API belongs to a group, so no group has tasks.
-        let BatchTarget::Tasks(mut ids) = request.target else { return Err(self.not_found()) };
-        ids.sort_unstable();
-        ids.dedup();
         let saved = {
             let mut state = self.state();
+            let ids = match &request.target {
+                BatchTarget::Tasks(ids) => ids.iter().copied().collect::<BTreeSet<u64>>(),
+                BatchTarget::Group(id) => state
+                    .ledger
+                    .members(id)
+                    .filter(|task| task.project == project.id)
+                    .map(|task| task.id)
+                    .collect(),
+            };
+            if ids.is_empty() {
+                return Err(self.not_found());
+            }
             for id in &ids {
                 let task = state.ledger.get(&project.id, *id).ok_or_else(|| self.not_found())?;
                 task.check_batch(request.priority)?;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::emulator::{
     config::{Behaviour, TimeUnit},
     mover::{ConsistencyCheck, OverwriteMode, Progress, StoragePolicy, TaskType},
-    tasks::{Status, Task, milliseconds},
+    tasks::{MemberOf, Status, Task, milliseconds},
 };
 
 /// One task, as ShowTask and ListTasks return it. `progress` is what a run under way has told last.
@@ -43,8 +43,8 @@ pub fn task(task: &Task, progress: Option<Progress>, behaviour: &Behaviour, now:
         "id": task.id,
         "name": task.name,
         "task_type": task_type(definition.task_type),
-        "group_id": "",
-        "group_type": "NORMAL_TASK",
+        "group_id": task.member_of.as_ref().map_or("", MemberOf::id),
+        "group_type": MemberOf::kind(task.member_of.as_ref()),
         "status": shown_status(task, behaviour, now),
         "src_node": {
             "bucket": definition.source_bucket,
