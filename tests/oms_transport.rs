@@ -207,7 +207,7 @@ async fn every_operation_asks_for_the_documented_path_and_is_signed_as_sent() {
         task_priority: Some("HIGH".into()),
     };
     client.batch_update_tasks(&batch, user).await.unwrap();
-    client.accept_privacy_agreement(user).await.unwrap();
+    client.update_privacy_agreement_record(user).await.unwrap();
 
     let seen = server.seen();
     let tasks = format!("/v2/{PROJECT}/tasks");

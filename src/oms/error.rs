@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::answer::{Refusal, Reported, Shape, clean, redact};
 use super::codes::{self, Class};
+use super::model::Fault;
 
 /// Client errors that leave open whether the call took effect: OMS ran into its own time limit or an inner call of it
 /// failed (documented with 400 and 403, OMS API reference 8.2).
@@ -39,6 +40,8 @@ struct Inner {
     retry_after: Option<Duration>,
     remedy: Option<&'static str>,
     not_found: bool,
+    /// The parameter at fault, when we found it ourselves.
+    field: Option<&'static str>,
 }
 
 impl Error {
@@ -98,8 +101,12 @@ impl Error {
         self.0.not_found
     }
 
-    /// Name of the request parameter at fault, from the brackets in OMS's text (`request parameter [description] invalid`).
+    /// Name of the request parameter at fault: found before the request was sent, or from the brackets in OMS's text
+    /// (`request parameter [description] invalid`).
     pub fn field(&self) -> Option<&str> {
+        if self.0.field.is_some() {
+            return self.0.field;
+        }
         let bracketed = |text: &'_ str| -> Option<(usize, usize)> {
             let start = text.find('[')? + 1;
             let end = start + text.get(start..)?.find(']')?;
@@ -189,6 +196,7 @@ impl Error {
             retry_after: answer.retry_after,
             remedy: entry.map(|entry| entry.remedy.as_str()),
             not_found,
+            field: None,
         }))
     }
 
@@ -241,7 +249,16 @@ impl Error {
             retry_after: None,
             remedy,
             not_found: false,
+            field: None,
         }))
+    }
+
+    /// A request that is not sent, because OMS would take it for something else than was meant.
+    pub(super) fn unsent(operation: &'static str, fault: &Fault) -> Self {
+        let summary = format!("`{}` {}", fault.field, fault.why);
+        let mut error = Self::ours(operation, summary, Class::Invalid, Delivery::NotSent, None);
+        error.0.field = Some(fault.field);
+        error
     }
 
     /// Settings no client can be made of.

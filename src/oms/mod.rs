@@ -35,8 +35,15 @@ pub use credentials::Credentials;
 pub use error::{Delivery, Error};
 pub use iam::find_project_id;
 pub use model::{
-    BandwidthWindow, BatchUpdateTasks, CreateTask, CreatedTask, Crypto, DestinationNode, DestinationSummary,
-    ErrorReason, FailedObjectRecord, ListFile, ListTasks, SmnConfig, SmnInfo, SourceCdn, SourceCdnSummary,
-    SourceNode, SourceSummary, StartTask, Task, TaskId, TaskPage, TaskSelection, TaskStatus,
+    ApiVersion, BandwidthWindow, BatchUpdateTasks, BucketAccess, BucketRegion, CdnCheck, CheckPrefix,
+    CheckUrlSourceListFileFormat, CheckedKey, CloudSide, CreateSyncEvents, CreateSyncTask, CreateTask,
+    CreateTaskGroup, CreatedSyncTask, CreatedTask, CreatedTaskGroup, Crypto, DestinationNode,
+    DestinationSummary, ErrorReason, FailedObjectRecord, GroupDestinationNode, GroupKeys, GroupSourceNode,
+    GroupStatus, ListFile, ListSyncTasks, ListTaskGroup, ListTasks, ObjectPage, ObjectRecord,
+    ProviderRegions, Quota, RegionInfo, RetryTaskGroup, ShowBucketObjects, ShowCdnInfo, SmnConfig, SmnInfo,
+    SourceCdn, SourceCdnSummary, SourceNode, SourceSummary, StartSyncTask, StartTask, StartTaskGroup,
+    StatisticInterval, StatisticKind, StatisticPoint, StatisticSeries, SyncStatus, SyncTask, SyncTaskPage,
+    SyncTaskStatistic, SyncTaskStatisticQuery, Task, TaskGroup, TaskGroupPage, TaskId, TaskPage,
+    TaskSelection, TaskStatus,
 };
 pub use settings::{CallObserver, CallRecord, Settings, Timeouts};

@@ -187,7 +187,7 @@ impl Engine {
             return Ok(());
         }
         client
-            .accept_privacy_agreement(Urgency::User)
+            .update_privacy_agreement_record(Urgency::User)
             .await
             .map_err(|error| refused(&error, "OMS", "endpoint"))?;
         let generation = connection.meta().generation.unwrap_or_default();

@@ -3,6 +3,7 @@
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
+use super::check::{self, Checked};
 use super::protection::{Crypto, SourceCdn, SourceCdnWire};
 use super::smn::SmnConfig;
 use super::{BandwidthWindow, Body, ListFile, TaskId, body, lenient};
@@ -105,6 +106,21 @@ pub struct CreatedTask {
 }
 
 impl CreateTask {
+    /// What would make OMS do something else than was meant.
+    pub(in crate::oms) fn check(&self) -> Checked {
+        let (source, destination) = (&self.src_node, &self.dst_node);
+        check::selection(&self.task_type, &source.cloud_type, &source.object_key, source.list_file.as_ref())?;
+        let prefix = destination.save_prefix.as_deref();
+        check::destination(
+            &destination.region,
+            &destination.bucket,
+            prefix,
+            &destination.ak,
+            &destination.sk,
+        )?;
+        check::windows(&self.bandwidth_policy)
+    }
+
     /// The request body, keys included.
     pub(in crate::oms) fn body(&self) -> Body {
         let source = &self.src_node;
@@ -204,31 +220,32 @@ struct CreateWire<'a> {
     smn_config: Option<&'a SmnConfig>,
 }
 
-#[derive(Serialize)]
-struct SourceWire<'a> {
-    cloud_type: &'a str,
+/// The source of a task or group.
+#[derive(Default, Serialize)]
+pub(super) struct SourceWire<'a> {
+    pub(super) cloud_type: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    region: Option<&'a str>,
+    pub(super) region: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    bucket: Option<&'a str>,
+    pub(super) bucket: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    ak: Option<&'a str>,
+    pub(super) ak: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    sk: Option<&'a str>,
+    pub(super) sk: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    security_token: Option<&'a str>,
+    pub(super) security_token: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    connection_string: Option<&'a str>,
+    pub(super) connection_string: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    json_auth_file: Option<&'a str>,
+    pub(super) json_auth_file: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    app_id: Option<&'a str>,
+    pub(super) app_id: Option<&'a str>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    object_key: &'a [String],
+    pub(super) object_key: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
-    list_file: Option<&'a ListFile>,
+    pub(super) list_file: Option<&'a ListFile>,
     #[serde(flatten)]
-    crypto: Option<&'a Crypto>,
+    pub(super) crypto: Option<&'a Crypto>,
 }
 
 #[derive(Serialize)]

@@ -19,6 +19,11 @@ pub(super) fn optional_text<'de, D: Deserializer<'de>>(deserializer: D) -> Resul
     })
 }
 
+/// Text that has to be there: an ID.
+pub(super) fn required_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    optional_text(deserializer)?.ok_or_else(|| serde::de::Error::custom("an ID is a text"))
+}
+
 /// A count or size; negative, absent or unreadable is 0.
 pub(super) fn unsigned<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     Ok(optional_unsigned(deserializer)?.unwrap_or_default())
@@ -60,8 +65,13 @@ pub(super) fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D
 
 /// A truth value, if there is a readable one.
 pub(super) fn optional_flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
-    Ok(match Value::deserialize(deserializer)? {
-        Value::Bool(flag) => Some(flag),
+    Ok(flag(&Value::deserialize(deserializer)?))
+}
+
+/// A truth value as it may be spelt.
+pub(super) fn flag(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(flag) => Some(*flag),
         Value::Number(number) => number.as_i64().map(|number| number != 0),
         Value::String(text) => match text.trim().to_ascii_lowercase().as_str() {
             "true" | "1" => Some(true),
@@ -69,7 +79,7 @@ pub(super) fn optional_flag<'de, D: Deserializer<'de>>(deserializer: D) -> Resul
             _ => None,
         },
         _ => None,
-    })
+    }
 }
 
 /// An object, or its default when it is absent, null or of another shape.
@@ -91,9 +101,18 @@ pub(super) fn optional_object<'de, T: DeserializeOwned, D: Deserializer<'de>>(
 pub(super) fn list<'de, T: DeserializeOwned, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Vec<T>, D::Error> {
+    Ok(optional_list(deserializer)?.unwrap_or_default())
+}
+
+/// The readable elements of a list, if it is one.
+pub(super) fn optional_list<'de, T: DeserializeOwned, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<T>>, D::Error> {
     Ok(match Value::deserialize(deserializer)? {
-        Value::Array(values) => values.into_iter().filter_map(|value| T::deserialize(value).ok()).collect(),
-        _ => Vec::new(),
+        Value::Array(values) => {
+            Some(values.into_iter().filter_map(|value| T::deserialize(value).ok()).collect())
+        }
+        _ => None,
     })
 }
 

@@ -1,12 +1,18 @@
 //! What is sent to OMS and what comes back. Nothing here can be serialised from outside: bodies that carry keys are
 //! built by the transport, at the moment of sending.
 
+mod bucket;
+mod catalogue;
+mod check;
 mod create;
+mod group;
 mod lenient;
 mod protection;
+mod reply;
 mod smn;
 mod start;
 mod status;
+mod sync;
 mod task;
 
 use std::fmt;
@@ -15,15 +21,33 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize};
 use zeroize::Zeroizing;
 
+pub use self::bucket::{
+    BucketAccess, BucketRegion, CdnCheck, CheckPrefix, CheckUrlSourceListFileFormat, CheckedKey, ObjectPage,
+    ObjectRecord, ShowBucketObjects, ShowCdnInfo,
+};
+pub use self::catalogue::{ApiVersion, CloudSide, ProviderRegions, Quota, RegionInfo};
 pub use self::create::{CreateTask, CreatedTask, DestinationNode, SourceNode};
+pub use self::group::{
+    CreateTaskGroup, CreatedTaskGroup, GroupDestinationNode, GroupKeys, GroupSourceNode, GroupStatus,
+    ListTaskGroup, RetryTaskGroup, StartTaskGroup, TaskGroup, TaskGroupPage,
+};
 pub use self::protection::{Crypto, SourceCdn, SourceCdnSummary};
 pub use self::smn::{SmnConfig, SmnInfo};
 pub use self::start::{BatchUpdateTasks, StartTask, TaskSelection};
 pub use self::status::TaskStatus;
+pub use self::sync::{
+    CreateSyncEvents, CreateSyncTask, CreatedSyncTask, ListSyncTasks, StartSyncTask, StatisticInterval,
+    StatisticKind, StatisticPoint, StatisticSeries, SyncStatus, SyncTask, SyncTaskPage, SyncTaskStatistic,
+    SyncTaskStatisticQuery,
+};
 pub use self::task::{DestinationSummary, ErrorReason, FailedObjectRecord, SourceSummary, Task};
 
-pub(super) use self::start::bandwidth_body;
-pub(super) use self::task::Page;
+pub(super) use self::bucket::{BucketNames, PrefixFound};
+pub(super) use self::catalogue::{ApiVersions, CloudTypes, Quotas, Regions};
+pub(super) use self::check::{Checked, Fault, fault, filled, moment, segment};
+pub(super) use self::reply::Reply;
+pub(super) use self::start::{bandwidth_body, check_windows};
+pub(super) use self::sync::LARGEST_OFFSET;
 
 /// ID of a migration task: a positive integer, larger than 2^53 in places (OMS API reference 5.3.3), so never a double.
 /// Written as a number, read from a number or a string.
@@ -115,6 +139,25 @@ impl Default for ListTasks {
     fn default() -> Self {
         Self { status: None, group_id: None, task_name: None, limit: 100, offset: 0 }
     }
+}
+
+impl ListTasks {
+    /// What would make OMS answer something else than was asked for.
+    pub(super) fn check(&self) -> Checked {
+        page_size(self.limit)?;
+        if self
+            .status
+            .is_some_and(|status| !(1..=7).contains(&status.code()) || status == TaskStatus::Retrying)
+        {
+            return fault("status", "is none that OMS can filter by");
+        }
+        self.group_id.as_ref().map_or(Ok(()), |id| filled("group_id", id))
+    }
+}
+
+/// Page sizes OMS takes.
+pub(super) fn page_size(limit: u32) -> Checked {
+    if (1..=100).contains(&limit) { Ok(()) } else { fault("limit", "is not within 1 to 100") }
 }
 
 /// One page of tasks. Records can shift between pages: read until a page is short, and drop doubles by ID.

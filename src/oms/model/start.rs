@@ -3,6 +3,7 @@
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 
+use super::check::{self, Checked};
 use super::create::exposed;
 use super::protection::Crypto;
 use super::{BandwidthWindow, Body, TaskId, body};
@@ -39,6 +40,16 @@ pub struct StartTask {
 }
 
 impl StartTask {
+    /// What would make OMS do something else than was meant.
+    pub(in crate::oms) fn check(&self) -> Checked {
+        check::secrets_filled(&[
+            ("src_ak", self.src_ak.as_ref()),
+            ("src_sk", self.src_sk.as_ref()),
+            ("dst_ak", Some(&self.dst_ak)),
+            ("dst_sk", Some(&self.dst_sk)),
+        ])
+    }
+
     /// The request body, keys included.
     pub(in crate::oms) fn body(&self) -> Body {
         let [src_crypto, dst_crypto, source_cdn_crypto] =
@@ -59,7 +70,7 @@ impl StartTask {
             dst_kms_key_id: Crypto::key(dst_crypto),
             source_cdn_crypto_type: Crypto::kind(source_cdn_crypto),
             source_cdn_kms_key_id: Crypto::key(source_cdn_crypto),
-            migrate_failed_object: self.migrate_failed_object,
+            migrate_failed_object: Some(self.migrate_failed_object),
         })
     }
 
@@ -99,6 +110,15 @@ pub enum TaskSelection {
 }
 
 impl BatchUpdateTasks {
+    /// What would make OMS do something else than was meant.
+    pub(in crate::oms) fn check(&self) -> Checked {
+        match &self.tasks {
+            TaskSelection::Ids(ids) => check::count("ids", ids.len(), 1..=20)?,
+            TaskSelection::Group(id) => check::filled("group_id", id)?,
+        }
+        check::windows(&self.bandwidth_policy)
+    }
+
     /// The request body.
     pub(in crate::oms) fn body(&self) -> Body {
         let (group_id, ids) = match &self.tasks {
@@ -112,6 +132,11 @@ impl BatchUpdateTasks {
             task_priority: self.task_priority.as_deref(),
         })
     }
+}
+
+/// Whether the new set of windows is one that may be sent.
+pub(in crate::oms) fn check_windows(windows: &[BandwidthWindow]) -> Checked {
+    check::windows(windows)
 }
 
 /// The body of a bandwidth change: the complete new set; none removes every limit.
@@ -135,37 +160,39 @@ struct BatchWire<'a> {
     task_priority: Option<&'a str>,
 }
 
-#[derive(Serialize)]
-struct StartWire<'a> {
+/// Keys as tasks, groups and sync tasks take them for a start.
+#[derive(Default, Serialize)]
+pub(super) struct StartWire<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    src_ak: Option<&'a str>,
+    pub(super) src_ak: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    src_sk: Option<&'a str>,
+    pub(super) src_sk: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    src_security_token: Option<&'a str>,
+    pub(super) src_security_token: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    connection_string: Option<&'a str>,
+    pub(super) connection_string: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    json_auth_file: Option<&'a str>,
-    dst_ak: &'a str,
-    dst_sk: &'a str,
+    pub(super) json_auth_file: Option<&'a str>,
+    pub(super) dst_ak: &'a str,
+    pub(super) dst_sk: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    dst_security_token: Option<&'a str>,
+    pub(super) dst_security_token: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    source_cdn_authentication_key: Option<&'a str>,
+    pub(super) source_cdn_authentication_key: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    src_crypto_type: Option<&'a str>,
+    pub(super) src_crypto_type: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    src_kms_key_id: Option<&'a str>,
+    pub(super) src_kms_key_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    dst_crypto_type: Option<&'a str>,
+    pub(super) dst_crypto_type: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    dst_kms_key_id: Option<&'a str>,
+    pub(super) dst_kms_key_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    source_cdn_crypto_type: Option<&'a str>,
+    pub(super) source_cdn_crypto_type: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    source_cdn_kms_key_id: Option<&'a str>,
-    migrate_failed_object: bool,
+    pub(super) source_cdn_kms_key_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) migrate_failed_object: Option<bool>,
 }
 
 #[cfg(test)]
