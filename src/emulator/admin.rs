@@ -14,7 +14,13 @@ use jiff::SignedDuration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{faults::Fault, journal::Filter, service::Service, tasks::Task, wire::answer};
+use super::{
+    faults::Fault,
+    journal::Filter,
+    service::Service,
+    tasks::Task,
+    wire::{answer, sync_answer},
+};
 
 /// The admin API of a service.
 pub fn router(service: Arc<Service>) -> Router {
@@ -156,7 +162,7 @@ async fn show_state(State(service): State<Arc<Service>>) -> Json<Value> {
     let now = service.clock.now();
     let state = service.state();
     let shown = |task: &Task| {
-        let progress = state.runs.get(&task.id).map(|run| *run.progress.borrow());
+        let progress = state.progress(task);
         let mut shown = answer::task(task, progress, &service.config.behaviour, now);
         shown["project"] = json!(task.project);
         shown["created"] = json!(task.created);
@@ -176,7 +182,21 @@ async fn show_state(State(service): State<Arc<Service>>) -> Json<Value> {
             })
         })
         .collect();
-    Json(json!({ "now": now, "projects": projects, "tasks": tasks }))
+    let sync_tasks: Vec<Value> = state
+        .ledger
+        .sync
+        .newest_first()
+        .map(|task| {
+            let total = task.statistics.total();
+            let mut shown = sync_answer::listed(task, &service.config.behaviour.sync);
+            shown["project"] = json!(task.project);
+            shown["task"] = json!(task.task);
+            shown["waiting"] = json!(task.waiting());
+            shown["total"] = json!(total);
+            shown
+        })
+        .collect();
+    Json(json!({ "now": now, "projects": projects, "tasks": tasks, "syncTasks": sync_tasks }))
 }
 
 async fn reset(State(service): State<Arc<Service>>) -> StatusCode {

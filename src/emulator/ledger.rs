@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     mover::Outcome,
     persist::Record,
+    sync::ledger::SyncLedger,
     tasks::{Status, Task, later},
     wire::request::{ListTasks, Priority},
 };
@@ -14,6 +15,8 @@ use super::{
 /// Tasks and quotas.
 #[derive(Debug, Default)]
 pub struct Ledger {
+    /// Synchronization tasks.
+    pub sync: SyncLedger,
     tasks: BTreeMap<u64, Task>,
     sequences: HashMap<u64, u64>,
     /// Sequences of the tasks to which something will happen by itself; the others cost nothing.
@@ -56,6 +59,16 @@ impl Ledger {
                 }
                 Record::Agreement { project } => ledger.accept_agreement(&project),
                 Record::Created { project, at } => ledger.count_creation(&project, at),
+                Record::SyncTask(task) => ledger.sync.put(*task),
+                Record::SyncEvent { id, keys, at } => ledger.sync.book(&id, &keys, at),
+                Record::SyncSettled { id, number, verdict, at } => {
+                    ledger.sync.settle(&id, number, verdict, at);
+                }
+                Record::SyncGone { project, id } => {
+                    if ledger.sync.delete(&id).is_none() {
+                        ledger.sync.remember(project, id);
+                    }
+                }
             }
         }
         for task in ledger.tasks.values_mut().filter(|task| task.status == Status::Stopping) {
@@ -88,6 +101,12 @@ impl Ledger {
             );
         }
         records.extend(self.tasks.values().map(|task| Record::Task(Box::new(task.clone()))));
+        records.extend(
+            self.sync
+                .deleted()
+                .map(|(project, id)| Record::SyncGone { project: project.to_owned(), id: id.to_owned() }),
+        );
+        records.extend(self.sync.tasks().map(|task| Record::SyncTask(Box::new(task.clone()))));
         records
     }
 
@@ -98,6 +117,7 @@ impl Ledger {
             .flat_map(|task| [Some(task.created), Some(task.waiting_since), task.started, task.ended])
             .flatten()
             .chain(self.projects.values().filter_map(|project| project.created.back().copied()))
+            .chain(self.sync.latest())
             .max()
     }
 
@@ -241,7 +261,8 @@ impl Ledger {
     /// queue. `places` is how many may run at once.
     pub fn next_to_run(&self, project: &str, places: usize, ready: impl Fn(&Task) -> bool) -> Vec<u64> {
         let of_project = || self.active().filter(|task| task.project == project);
-        let taken = of_project().filter(|task| task.status.takes_a_place()).count();
+        let taken =
+            of_project().filter(|task| task.status.takes_a_place() && !task.belongs_to_sync()).count();
         let mut queue: Vec<(Priority, Timestamp, u64, u64)> = of_project()
             .filter(|task| task.status == Status::Waiting && ready(task))
             .map(|task| (task.priority, task.waiting_since, task.sequence, task.id))

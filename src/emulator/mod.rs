@@ -18,5 +18,6 @@ pub mod service;
 pub mod signature;
 pub mod store;
 pub mod stores;
+pub mod sync;
 pub mod tasks;
 pub mod wire;

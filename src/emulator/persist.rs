@@ -20,7 +20,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use super::{mover::Checkpoint, tasks::Task};
+use super::{
+    mover::Checkpoint,
+    sync::{statistics::Verdict, task::SyncTask},
+    tasks::Task,
+};
 
 /// A change.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -51,6 +55,35 @@ pub enum Record {
         project: String,
         /// When.
         at: Timestamp,
+    },
+    /// A synchronization task as it is now, with its queue.
+    SyncTask(Box<SyncTask>),
+    /// Objects that a synchronization task is to copy were accepted.
+    SyncEvent {
+        /// The task.
+        id: String,
+        /// Keys at the source.
+        keys: Vec<String>,
+        /// When.
+        at: Timestamp,
+    },
+    /// What became of one of those objects.
+    SyncSettled {
+        /// The task.
+        id: String,
+        /// Number of the acceptance.
+        number: u64,
+        /// What.
+        verdict: Verdict,
+        /// When.
+        at: Timestamp,
+    },
+    /// A synchronization task was deleted; its ID stays known as that.
+    SyncGone {
+        /// Its project.
+        project: String,
+        /// The task.
+        id: String,
     },
 }
 

@@ -47,6 +47,14 @@ operations! {
     StartTask                    POST   "/v2/{project}/tasks/{target}/start"            Signed;
     StopTask                     POST   "/v2/{project}/tasks/{target}/stop"             Signed;
     UpdateBandwidthPolicy        PUT    "/v2/{project}/tasks/{target}/bandwidth-policy" Signed;
+    CreateSyncTask               POST   "/v2/{project}/sync-tasks"                      Signed;
+    ListSyncTasks                GET    "/v2/{project}/sync-tasks"                      Signed;
+    ShowSyncTask                 GET    "/v2/{project}/sync-tasks/{target}"             Signed;
+    DeleteSyncTask               DELETE "/v2/{project}/sync-tasks/{target}"             Signed;
+    ListSyncTaskStatistic        GET    "/v2/{project}/sync-tasks/{target}/statistics"  Signed;
+    StopSyncTask                 POST   "/v2/{project}/sync-tasks/{target}/stop"        Signed;
+    StartSyncTask                POST   "/v2/{project}/sync-tasks/{target}/start"       Signed;
+    CreateSyncEvents             POST   "/v2/{project}/sync-tasks/{target}/events"      Signed;
     ListProjects                 GET    "/v3/projects"                                  Signed;
 }
 

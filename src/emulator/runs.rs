@@ -7,10 +7,10 @@ use tokio::sync::watch;
 
 use super::{
     clock::Clock,
-    mover::{self, Checkpoint, Control, Job, Keys, Location, Outcome, Progress, Source},
+    mover::{self, Checkpoint, Control, Job, Keys, Outcome, Progress, Source},
     persist::Record,
     service::{Run, Service, State},
-    stores::signing_region,
+    sync::run::SyncRun,
     tasks::{Failure, Status, Task, later, milliseconds},
     wire::{
         bandwidth::BandwidthWindow,
@@ -29,11 +29,16 @@ impl Service {
     /// Takes up what a restart interrupted. Called once.
     pub fn resume_runs(self: &Arc<Self>) {
         let mut state = self.state();
-        let interrupted: Vec<u64> =
-            state.ledger.active().filter(|task| task.status == Status::Running).map(|task| task.id).collect();
+        let interrupted: Vec<u64> = state
+            .ledger
+            .active()
+            .filter(|task| task.status == Status::Running && !task.belongs_to_sync())
+            .map(|task| task.id)
+            .collect();
         for id in interrupted {
             self.start_run(&mut state, id);
         }
+        self.resume_sync_runs(&mut state);
     }
 
     /// Serves the queue until the service stops.
@@ -123,18 +128,8 @@ impl Service {
                 }
             }
         };
-        let context = mover::Context {
-            control: control.subscribe(),
-            bandwidth: bandwidth.subscribe(),
-            clock: Arc::new(self.clock.clone()),
-            progress: progress_sender,
-            checkpoints: Arc::new(checkpoints),
-            url_hosts: self.config.http_sources.allowed_hosts.clone().into(),
-            object_rate: self.config.behaviour.object_rate,
-            workers: WORKERS,
-            part_size: PART_SIZE,
-            time_zone: mover::service_time_zone(),
-        };
+        let context =
+            self.context(control.subscribe(), bandwidth.subscribe(), progress_sender, Arc::new(checkpoints));
         let service = Arc::clone(self);
         let wishes = control.subscribe();
         let run = self.tracker.spawn(async move {
@@ -142,6 +137,28 @@ impl Service {
             service.end_run(id, checkpoint, outcome, wishes).await;
         });
         state.runs.insert(id, Run { control, bandwidth, progress, abort: Some(run.abort_handle()) });
+    }
+
+    /// What surrounds a run here.
+    pub fn context(
+        &self,
+        control: watch::Receiver<Control>,
+        bandwidth: watch::Receiver<Vec<mover::Window>>,
+        progress: watch::Sender<Progress>,
+        checkpoints: Arc<dyn Fn(&Checkpoint) + Send + Sync>,
+    ) -> mover::Context {
+        mover::Context {
+            control,
+            bandwidth,
+            clock: Arc::new(self.clock.clone()),
+            progress,
+            checkpoints,
+            url_hosts: self.config.http_sources.allowed_hosts.clone().into(),
+            object_rate: self.config.behaviour.object_rate,
+            workers: WORKERS,
+            part_size: PART_SIZE,
+            time_zone: mover::service_time_zone(),
+        }
     }
 
     /// What the mover is told to do for a task, with the addresses that stores have now.
@@ -178,12 +195,7 @@ impl Service {
                     store.name
                 ),
             })?;
-            Source::S3(Location {
-                endpoint: store.endpoint.clone(),
-                region: signing_region(store, region).to_owned(),
-                bucket: definition.source_bucket.clone(),
-                keys,
-            })
+            Source::S3(store.location(region, &definition.source_bucket, keys))
         };
         let region = definition.destination_region.as_str();
         let store = self
@@ -197,12 +209,7 @@ impl Service {
             source,
             object_keys: definition.object_keys.clone().unwrap_or_default(),
             list_file: definition.list_file.clone(),
-            destination: Location {
-                endpoint: store.endpoint.clone(),
-                region: signing_region(store, region).to_owned(),
-                bucket: definition.destination_bucket.clone(),
-                keys: keys.destination.clone(),
-            },
+            destination: store.location(region, &definition.destination_bucket, keys.destination.clone()),
             save_prefix: definition.save_prefix.clone(),
             storage_policy: definition.storage_policy,
             overwrite_mode: definition.overwrite_mode,
@@ -278,8 +285,12 @@ impl Service {
     /// Lets running tasks put down where they are, and ends. They go on after a restart where there is a state folder.
     pub async fn end_runs(&self) {
         self.stopping.cancel();
-        for run in self.state().runs.values() {
-            run.control.send_replace(Control::Pause);
+        {
+            let state = self.state();
+            for run in state.runs.values() {
+                run.control.send_replace(Control::Pause);
+            }
+            state.sync_runs.values().for_each(SyncRun::pause);
         }
         self.tracker.close();
         if tokio::time::timeout(FAREWELL, self.tracker.wait()).await.is_err() {
@@ -290,11 +301,13 @@ impl Service {
 
     /// Ends what moves objects without a word to the tasks.
     pub fn abort_runs(&self) {
-        for run in self.state().runs.values() {
+        let state = self.state();
+        for run in state.runs.values() {
             if let Some(abort) = &run.abort {
                 abort.abort();
             }
         }
+        state.sync_runs.values().for_each(SyncRun::abort);
     }
 }
 

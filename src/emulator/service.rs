@@ -23,7 +23,8 @@ use super::{
     persist::{Log, Record},
     signature::{Authorization, SignatureError, Signed, verify},
     stores::Stores,
-    tasks::later,
+    sync::run::SyncRun,
+    tasks::{MemberOf, Task, later},
     wire::refusal::{NOT_SAVED, PROJECT_REFUSED, Refusal},
 };
 
@@ -58,6 +59,21 @@ pub struct State {
     pub ledger: Ledger,
     /// What moves objects now, by task.
     pub runs: HashMap<u64, Run>,
+    /// What moves objects of synchronization tasks now, by their ID.
+    pub sync_runs: HashMap<String, SyncRun>,
+}
+
+impl State {
+    /// How far a task is, where that is known better than by its checkpoint.
+    pub fn progress(&self, task: &Task) -> Option<mover::Progress> {
+        match &task.member_of {
+            Some(MemberOf::Sync(id)) => {
+                let counters = self.ledger.sync.find(id)?.counters();
+                Some(mover::Progress { counters, migrate_speed: 0 })
+            }
+            _ => self.runs.get(&task.id).map(|run| *run.progress.borrow()),
+        }
+    }
 }
 
 /// A run under way.
@@ -106,7 +122,7 @@ impl Service {
             stopping: CancellationToken::new(),
             wake: Notify::new(),
             tracker: TaskTracker::new(),
-            state: Mutex::new(State { ledger, runs: HashMap::new() }),
+            state: Mutex::new(State { ledger, ..State::default() }),
             gate: Mutex::default(),
             log,
             config,
@@ -173,6 +189,7 @@ impl Service {
                 abort.abort();
             }
         }
+        state.sync_runs.values().for_each(SyncRun::abort);
         *state = State::default();
         grant_agreements(&self.config, &mut state.ledger);
         self.compact(&state);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusty_s3::{Bucket, Credentials, S3Action as _, UrlStyle};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::mover::{Keys, ListFile};
+use super::mover::{Keys, ListFile, Location};
 
 /// An S3 endpoint, embedded or elsewhere.
 #[derive(Clone, Debug)]
@@ -20,6 +20,18 @@ pub struct StoreAddress {
     pub endpoint: String,
     /// Access key and secret of the store, for people who want to use it.
     pub first_key: Option<(String, SecretString)>,
+}
+
+impl StoreAddress {
+    /// A bucket of the store, for a mover that asks for it in this region.
+    pub fn location(&self, region: &str, bucket: &str, keys: Keys) -> Location {
+        Location {
+            endpoint: self.endpoint.clone(),
+            region: signing_region(self, region).to_owned(),
+            bucket: bucket.to_owned(),
+            keys,
+        }
+    }
 }
 
 /// All stores.

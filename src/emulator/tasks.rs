@@ -312,7 +312,7 @@ pub fn service_zone() -> TimeZone {
 }
 
 /// `<source bucket>-<destination bucket>-<yyyyMMddHHmmssSSS>_<nnn>`.
-fn name(definition: &Definition, id: u64, now: Timestamp) -> String {
+pub(super) fn name(definition: &Definition, id: u64, now: Timestamp) -> String {
     let source =
         if definition.source_bucket.is_empty() { "urlsource" } else { definition.source_bucket.as_str() };
     let time = now.to_zoned(service_zone()).strftime("%Y%m%d%H%M%S%3f").to_string();

@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use super::SyncBehaviour;
+
 /// Timings and readings. The defaults are what is best known of the service.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -33,6 +35,8 @@ pub struct Behaviour {
     pub migrate_since_unit: TimeUnit,
     /// Objects that one task copies per second of service time at most. Default: as fast as it goes.
     pub object_rate: Option<f64>,
+    /// Readings about synchronization tasks.
+    pub sync: SyncBehaviour,
 }
 
 impl Default for Behaviour {
@@ -49,6 +53,7 @@ impl Default for Behaviour {
             stale_in_progress_ms: 2000,
             migrate_since_unit: TimeUnit::Milliseconds,
             object_rate: None,
+            sync: SyncBehaviour::default(),
         }
     }
 }

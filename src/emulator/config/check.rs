@@ -64,6 +64,13 @@ impl Config {
         if !matches!(self.behaviour.not_found_status, 400 | 404) {
             return Err(wrong("behaviour.notFoundStatus", "must be 400 or 404"));
         }
+        let sync = &self.behaviour.sync;
+        if !matches!(sync.not_found_status, 400 | 403 | 404) {
+            return Err(wrong("behaviour.sync.notFoundStatus", "must be 400, 403 or 404"));
+        }
+        for cloud in &sync.without_restore {
+            check_cloud(cloud, "behaviour.sync.withoutRestore")?;
+        }
         if let ClockPace::Scaled(scale) = self.clock
             && !(scale.is_finite() && scale > 0.0)
         {

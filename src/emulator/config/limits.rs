@@ -18,6 +18,10 @@ pub struct Limits {
     pub batch_tasks: usize,
     /// Object keys per task. Default 500.
     pub object_keys: usize,
+    /// Synchronization tasks per project; one more is refused with S3M.0091. Default 5.
+    pub sync_tasks: usize,
+    /// Object keys per synchronization event. Default 10, as the reference says in words; its array takes 100.
+    pub sync_event_objects: usize,
     /// Bandwidth windows per task. Default 5.
     pub bandwidth_windows: usize,
     /// Smallest bandwidth of a window in bytes per second. Default 1048576.
@@ -43,6 +47,8 @@ impl Default for Limits {
             waiting_days: 30,
             batch_tasks: 20,
             object_keys: 500,
+            sync_tasks: 5,
+            sync_event_objects: 10,
             bandwidth_windows: 5,
             min_bandwidth: 1_048_576,
             max_bandwidth: 209_715_200,

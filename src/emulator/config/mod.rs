@@ -7,6 +7,7 @@ mod check;
 mod limits;
 mod project;
 mod stores;
+mod sync;
 
 use serde::Deserialize;
 
@@ -15,6 +16,7 @@ pub use self::{
     limits::{GatewayLimit, Limits},
     project::{AccessKey, Project},
     stores::{EmbeddedStore, Store, canonical_cloud},
+    sync::{SyncBehaviour, SyncQuota},
 };
 
 /// What `--config` holds, in YAML (or JSON, which is YAML too).

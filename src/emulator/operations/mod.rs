@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod identity;
+mod sync;
 mod tasks;
 
 use std::sync::Arc;
@@ -67,6 +68,14 @@ impl Service {
             Operation::StartTask => self.start_task(project()?, task()?, body).await,
             Operation::StopTask => self.stop_task(project()?, task()?).await,
             Operation::UpdateBandwidthPolicy => self.update_bandwidth(project()?, task()?, body).await,
+            Operation::CreateSyncTask => self.create_sync_task(project()?, body).await,
+            Operation::ListSyncTasks => self.list_sync_tasks(project()?, query),
+            Operation::ShowSyncTask => self.show_sync_task(project()?, target(), query),
+            Operation::DeleteSyncTask => self.delete_sync_task(project()?, target()).await,
+            Operation::ListSyncTaskStatistic => self.list_sync_statistics(project()?, target(), query),
+            Operation::StopSyncTask => self.stop_sync_task(project()?, target()).await,
+            Operation::StartSyncTask => self.start_sync_task(project()?, target(), body).await,
+            Operation::CreateSyncEvents => self.create_sync_events(project()?, target(), body).await,
             Operation::ListProjects => Ok(self.list_projects(caller.ok_or(PROJECT_REFUSED)?, query)),
         }
     }

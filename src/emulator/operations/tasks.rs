@@ -44,12 +44,7 @@ impl Service {
             let mut state = self.state();
             // Again, as others may have been created while the buckets were looked at.
             self.check_creation(&mut state, project, now)?;
-            let mut entropy = random();
-            let mut id = tasks::id(now, entropy);
-            while state.ledger.has(id) {
-                entropy = random();
-                id = id / 100_000 * 100_000 + entropy % 100_000;
-            }
+            let id = new_task_id(&state, now);
             let task = Task::create(request, id, state.ledger.next_sequence(), &project.id, now);
             let name = task.name.clone();
             let records = [
@@ -157,7 +152,7 @@ impl Service {
     }
 
     fn shown(&self, state: &State, task: &Task, now: Timestamp) -> Value {
-        let progress = state.runs.get(&task.id).map(|run| *run.progress.borrow());
+        let progress = state.progress(task);
         answer::task(task, progress, &self.config.behaviour, now)
     }
 
@@ -179,7 +174,8 @@ impl Service {
             if state.ledger.get(&project.id, id).is_none() {
                 return Err(self.not_found());
             }
-            state.ledger.change(id, |task| change(task, now)).ok_or_else(|| self.not_found())??;
+            let own = |task: &mut Task| task.check_independent().and_then(|()| change(task, now));
+            state.ledger.change(id, own).ok_or_else(|| self.not_found())??;
             then(&state);
             let records: Vec<Record> =
                 state.ledger.find(id).map(|task| Record::Task(Box::new(task.clone()))).into_iter().collect();
@@ -204,6 +200,7 @@ impl Service {
         let definition = {
             let state = self.state();
             let task = state.ledger.get(&project.id, id).ok_or_else(|| self.not_found())?;
+            task.check_independent()?;
             task.check_start(request.migrate_failed_object)?;
             task.definition.clone()
         };
@@ -233,6 +230,7 @@ impl Service {
             let now = self.clock.now();
             let mut state = self.state();
             let task = state.ledger.get(&project.id, id).ok_or_else(|| self.not_found())?;
+            task.check_independent()?;
             task.check_delete(&self.config.behaviour, now)?;
             state.ledger.remove(id);
             self.record(&state, &[Record::Gone { id }])
@@ -260,6 +258,7 @@ impl Service {
             }
             for id in &ids {
                 let task = state.ledger.get(&project.id, *id).ok_or_else(|| self.not_found())?;
+                task.check_independent()?;
                 task.check_batch(request.priority)?;
             }
             let mut records = Vec::new();
@@ -280,6 +279,15 @@ impl Service {
         saved.await?;
         Ok(Done::changed())
     }
+}
+
+/// An ID that no task has.
+pub(super) fn new_task_id(state: &State, now: Timestamp) -> u64 {
+    let mut id = tasks::id(now, random());
+    while state.ledger.has(id) {
+        id = id / 100_000 * 100_000 + random() % 100_000;
+    }
+    id
 }
 
 fn no_destination_store(region: &str) -> Refusal {

@@ -168,7 +168,7 @@ fn overwrite_mode(mode: OverwriteMode) -> &'static str {
     }
 }
 
-fn storage_policy(policy: StoragePolicy) -> &'static str {
+pub(super) fn storage_policy(policy: StoragePolicy) -> &'static str {
     match policy {
         StoragePolicy::Standard => "STANDARD",
         StoragePolicy::Ia => "IA",
@@ -178,7 +178,7 @@ fn storage_policy(policy: StoragePolicy) -> &'static str {
     }
 }
 
-fn consistency_check(check: ConsistencyCheck) -> &'static str {
+pub(super) fn consistency_check(check: ConsistencyCheck) -> &'static str {
     match check {
         ConsistencyCheck::SizeLastModified => "size_last_modified",
         ConsistencyCheck::Crc64 => "crc64",

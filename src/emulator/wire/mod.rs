@@ -4,3 +4,4 @@ pub mod bandwidth;
 pub mod members;
 pub mod refusal;
 pub mod request;
+pub mod sync_answer;

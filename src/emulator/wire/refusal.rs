@@ -171,7 +171,9 @@ refusals! {
     CDN_KEY_MISSING = 400 "OMS.1032" "The CDN authentication key is missing.";
     /// The cloud of the source cannot restore archived objects.
     RESTORE_UNSUPPORTED = 400 "OMS.1048" "The source cloud does not support the restoration of archived data.";
-    /// There is no such synchronization task.
+    /// Show and statistics of a synchronization task that there is not: 404, as their pages say, without naming a code.
+    SYNC_TASK_NOT_FOUND = 404 "OMS.1009" "The resource is not found.";
+    /// There is no such synchronization task for events.
     SYNC_TASK_UNKNOWN = 404 "OMS.2002" "The synchronization task does not exist or is not started.";
     /// The project in the path is not one of the caller's.
     PROJECT_REFUSED = 403 "OMS.2001" "Failed to verify the project.";

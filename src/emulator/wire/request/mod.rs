@@ -7,6 +7,7 @@ mod create_task;
 mod list;
 mod source;
 mod start_task;
+pub mod sync;
 
 use serde::{Deserialize, Serialize};
 
