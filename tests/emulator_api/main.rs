@@ -5,5 +5,6 @@
 mod admin;
 mod gateway;
 mod process;
+mod sync;
 mod tasks;
 mod world;

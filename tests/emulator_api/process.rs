@@ -14,12 +14,12 @@ use crate::world::{
     DEADLINE, DESTINATION_SECRET, PROJECT, PROJECT_SECRET, SOURCE_SECRET, World, config, ready_json, task,
 };
 
-struct Program {
+pub struct Program {
     child: Child,
 }
 
 impl Program {
-    fn start(folder: &Path, more: &[&str]) -> Self {
+    pub fn start(folder: &Path, more: &[&str]) -> Self {
         let child = Command::new(env!("CARGO_BIN_EXE_oms-emulator"))
             .arg("serve")
             .arg("--ready-file")
@@ -33,7 +33,7 @@ impl Program {
     }
 
     /// The ready file, once it is there.
-    async fn ready(&self, folder: &Path) -> Value {
+    pub async fn ready(&self, folder: &Path) -> Value {
         let begun = Instant::now();
         loop {
             if let Ok(text) = std::fs::read(folder.join("ready.json")) {
@@ -45,14 +45,14 @@ impl Program {
         }
     }
 
-    fn signal(&self, name: &str) {
+    pub fn signal(&self, name: &str) {
         let sent =
             Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status().unwrap();
         assert!(sent.success());
     }
 
     /// Exit status, standard output and standard error.
-    async fn end(&mut self) -> (Option<i32>, String, String) {
+    pub async fn end(&mut self) -> (Option<i32>, String, String) {
         let begun = Instant::now();
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -122,7 +122,7 @@ async fn a_mistake_in_the_configuration_is_named() {
     assert!(error.contains("emulator.yaml") && error.contains("limitz"), "{error}");
 }
 
-fn write_config(folder: &Path, behaviour: Value) -> String {
+pub fn write_config(folder: &Path, behaviour: Value) -> String {
     let file = folder.join("emulator.yaml");
     let config = json!({
         "projects": [{ "id": PROJECT, "region": "cn-north-4", "accessKeys": [{ "access": "PROJECTKEY", "secret": PROJECT_SECRET }] }],
