@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 
 use crate::api::DeletionPolicy;
@@ -70,6 +70,32 @@ pub struct RunArgs {
         value_delimiter = ','
     )]
     pub allowed_endpoints: Vec<String>,
+
+    /// Which connections may use the operator's own credentials: `source` of a connection's credentials
+    ///
+    /// They are found in the operator's surroundings: OIDC (`HUAWEICLOUD_OIDC_*`), pod identity (`HC_CONTAINER_*`) or the
+    /// metadata service of the node. With `all`, whoever may write a Connection acts as the operator at OMS.
+    #[arg(
+        long,
+        value_name = "WHO",
+        env = "OMS_OPERATOR_AMBIENT_CREDENTIALS",
+        default_value = "cluster",
+        value_enum
+    )]
+    pub ambient_credentials: AmbientCredentials,
+
+    /// Address of the metadata service of the node, or `off`
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "OMS_OPERATOR_METADATA_ENDPOINT",
+        default_value = "http://169.254.169.254"
+    )]
+    pub metadata_endpoint: String,
+
+    /// Address of STS, for OIDC [default: HUAWEICLOUD_SDK_STS_ENDPOINT, else the one of the connection's region]
+    #[arg(long, value_name = "URL", env = "OMS_OPERATOR_STS_ENDPOINT")]
+    pub sts_endpoint: Option<String>,
 
     /// Namespace of the Secrets of ClusterConnections [default: the pod's namespace, else oms-operator-system]
     #[arg(long, value_name = "NAMESPACE", env = "OMS_OPERATOR_CLUSTER_RESOURCE_NAMESPACE")]
@@ -144,6 +170,17 @@ pub struct RunArgs {
     pub time_scale: f64,
 }
 
+/// Which connections may use the operator's own credentials.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AmbientCredentials {
+    /// ClusterConnections
+    Cluster,
+    /// Connections too
+    All,
+    /// None
+    None,
+}
+
 impl RunArgs {
     /// How many times faster the operator's clock runs; 1 unless built with feature `dev`.
     pub fn time_scale(&self) -> f64 {
@@ -202,6 +239,8 @@ mod tests {
         assert_eq!(args.poll_interval, Duration::from_secs(30));
         assert_eq!(args.secret_check_interval, Duration::from_mins(1));
         assert_eq!(args.allowed_endpoints, ["*.myhuaweicloud.com"]);
+        assert_eq!(args.ambient_credentials, AmbientCredentials::Cluster);
+        assert_eq!(args.metadata_endpoint, "http://169.254.169.254");
         assert_eq!(args.default_deletion_policy, DeletionPolicy::Delete);
         assert_eq!(args.cleanup_timeout, Duration::from_mins(5));
         assert_eq!(args.concurrency, 16);

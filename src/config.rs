@@ -12,6 +12,7 @@ use crate::leader::Timings;
 
 mod endpoints;
 
+pub use crate::cli::AmbientCredentials;
 pub use endpoints::AllowedEndpoints;
 
 /// Namespace of the operator where nothing says another.
@@ -75,6 +76,12 @@ pub struct Config {
     pub secret_check_interval: Duration,
     /// Where a Connection may point.
     pub allowed_endpoints: AllowedEndpoints,
+    /// Which connections may use the operator's own credentials.
+    pub ambient_credentials: AmbientCredentials,
+    /// Address of the metadata service; `None`: it is never called.
+    pub metadata_endpoint: Option<String>,
+    /// Address of STS, where it is not the region's own.
+    pub sts_endpoint: Option<String>,
     /// Namespace of the Secrets of ClusterConnections.
     pub cluster_resource_namespace: String,
     /// The operator's own namespace: events about what was left behind go there.
@@ -138,6 +145,12 @@ impl Config {
         };
         let allowed_endpoints = AllowedEndpoints::parse(&args.allowed_endpoints)
             .map_err(|problem| Error { flag: "allowed-endpoint", problem })?;
+        let metadata_endpoint = match args.metadata_endpoint.trim() {
+            "off" => None,
+            given => Some(base_address("metadata-endpoint", given)?),
+        };
+        let sts_endpoint =
+            args.sts_endpoint.as_deref().map(|given| base_address("sts-endpoint", given)).transpose()?;
         let cluster_id = match args.cluster_id.as_deref().map(str::trim) {
             Some("") => return Err(Error { flag: "cluster-id", problem: "must not be empty".to_owned() }),
             given => given.map(str::to_owned),
@@ -166,6 +179,9 @@ impl Config {
             poll_interval: args.poll_interval,
             secret_check_interval: args.secret_check_interval,
             allowed_endpoints,
+            ambient_credentials: args.ambient_credentials,
+            metadata_endpoint,
+            sts_endpoint,
             cluster_resource_namespace: or_own(
                 "cluster-resource-namespace",
                 args.cluster_resource_namespace.as_ref(),
@@ -190,6 +206,20 @@ impl Config {
 fn identity(host: Option<&str>) -> String {
     let random = RandomState::new().hash_one(std::process::id());
     format!("{}_{random:016x}", host.unwrap_or("oms-operator"))
+}
+
+/// An address with nothing but scheme, host and port.
+fn base_address(flag: &'static str, given: &str) -> Result<String, Error> {
+    let wrong = |why: &str| Error { flag, problem: format!("{why}; write it like https://sts.example.com") };
+    let url = url::Url::parse(given.trim()).map_err(|_| wrong("not an address"))?;
+    let plain = url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() || !plain {
+        return Err(wrong("not an address of scheme, host and port"));
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
 fn namespace(flag: &'static str, name: &str) -> Result<String, Error> {
@@ -258,11 +288,19 @@ mod tests {
             ("--leader-namespace=", "--leader-namespace: "),
             ("--cluster-id= ", "--cluster-id: "),
             ("--allowed-endpoint=*", "--allowed-endpoint: "),
+            ("--metadata-endpoint=169.254.169.254", "--metadata-endpoint: "),
+            ("--sts-endpoint=https://user:pw@sts", "--sts-endpoint: "),
             ("--leader-renew-deadline=20s", "--leader-lease-duration: "),
         ] {
             let error = config(&[arg], &pod()).unwrap_err().to_string();
             assert!(error.starts_with(flag), "{error}");
         }
+    }
+
+    #[test]
+    fn the_metadata_service_can_be_switched_off() {
+        assert_eq!(config(&[], &pod()).unwrap().metadata_endpoint.as_deref(), Some("http://169.254.169.254"));
+        assert_eq!(config(&["--metadata-endpoint=off"], &pod()).unwrap().metadata_endpoint, None);
     }
 
     #[test]

@@ -127,13 +127,16 @@ fn the_examples_together_show_every_field() {
         .map(|path| format!("MigrationTask.{path}")),
     );
     wanted.extend(
-        ["accessKey", "secretKey", "securityToken"]
+        ["accessKey", "secretKey", "securityToken", "username", "password", "domainName"]
             .map(|key| format!("Connection.credentials.secretRef.keys.{key}")),
     );
     for (_, text) in examples() {
         for document in documents(&text) {
             let kind = document["kind"].as_str().unwrap();
             fields_in(&document["spec"], kind, &mut shown);
+            if kind == "ClusterConnection" {
+                fields_in(&document["spec"], "Connection", &mut shown);
+            }
         }
     }
     let missing: Vec<_> = wanted.difference(&shown).collect();

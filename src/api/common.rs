@@ -79,6 +79,25 @@ pub struct SecretKeys {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1, max = 253), regex(pattern = rules::DATA_KEY))]
     pub json_auth_file: Option<String>,
+    /// Key that holds the name of an IAM user; default `username`. Connections only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(min = 1, max = 253), regex(pattern = rules::DATA_KEY))]
+    pub username: Option<String>,
+    /// Key that holds the user's password; default `password`. Connections only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(min = 1, max = 253), regex(pattern = rules::DATA_KEY))]
+    pub password: Option<String>,
+    /// Key that holds the name of the account (domain) of the user; default `domainName`. Connections only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(min = 1, max = 253), regex(pattern = rules::DATA_KEY))]
+    pub domain_name: Option<String>,
+}
+
+impl SecretKeys {
+    /// Whether it names a key of a login by password.
+    pub fn names_password(&self) -> bool {
+        self.username.is_some() || self.password.is_some() || self.domain_name.is_some()
+    }
 }
 
 /// Where the keys of a bucket come from. Read at the moment of use, never kept.

@@ -106,6 +106,10 @@ reasons! {
     CredentialsResolved,
     /// OMS, IAM or a bucket refused the keys.
     CredentialsRejected,
+    /// The source of the connection's credentials gives none: it is not set up, cannot be reached, or has no answer.
+    CredentialsUnavailable,
+    /// This kind of connection may not use the credentials of the operator's surroundings.
+    AmbientCredentialsNotAllowed,
     /// The keys lack a permission.
     PermissionDenied,
     /// OMS's privacy agreement has not been accepted.

@@ -58,7 +58,7 @@ pub struct ConnectionSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "CaBundle")]
     pub ca_bundle: Option<CaBundle>,
-    /// Keys for OMS itself.
+    /// What the operator proves itself with at OMS.
     pub credentials: ConnectionCredentials,
     /// `Accepted`: you accept OMS's privacy agreement and the operator records that at OMS. Absent: it never does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -170,13 +170,35 @@ pub struct ConfigMapKeyRef {
     pub key: Option<String>,
 }
 
-/// Keys for OMS itself.
+/// What the operator proves itself with at OMS: a Secret, or what it finds around itself. Exactly one of the two.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = rules::connection_credentials)]
 pub struct ConnectionCredentials {
-    /// Secret with `accessKey` and `secretKey`, and `securityToken` for temporary keys.
-    pub secret_ref: SecretRef,
+    /// Secret with `accessKey` and `secretKey`, and `securityToken` for temporary keys; or with `username`, `password` and
+    /// `domainName` of an IAM user, who then logs in for a token. Keys win where a Secret has both. A request with a
+    /// token carries no time that OMS checks: see "Credentials" in docs/operations.md.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "SecretRef")]
+    pub secret_ref: Option<SecretRef>,
+    /// Credentials of the operator's own surroundings. For ClusterConnections; for Connections only where the operator
+    /// runs with `--ambient-credentials=all`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "CredentialsSource")]
+    pub source: Option<CredentialsSource>,
+}
+
+/// Where in its surroundings the operator finds credentials.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialsSource {
+    /// The first of `OIDC`, `PodIdentity` and `Metadata` that is set up. When it fails, the next is not tried.
+    Ambient,
+    /// Temporary keys of STS for an identity token: `HUAWEICLOUD_OIDC_*` in the operator's environment.
+    OIDC,
+    /// Temporary keys of the pod identity agent of CCE: `HC_CONTAINER_*` in the operator's environment.
+    PodIdentity,
+    /// Temporary keys of the node, from its metadata service.
+    Metadata,
 }
 
 /// Explicit consent.
@@ -242,13 +264,14 @@ impl Default for ConnectionStatus {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct CredentialsStatus {
-    /// Where they come from: `Secret`.
+    /// Where they come from: `Secret` (keys), `Token` (of IAM, for a password in a Secret), `OIDC`, `PodIdentity`,
+    /// `Metadata`.
     pub source: String,
     /// Name of the Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub secret_name: Option<String>,
-    /// When they end, where that is known.
+    /// When they end, where that is known. The operator renews them before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Time")]
     pub valid_until: Option<Time>,

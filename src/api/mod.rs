@@ -22,7 +22,8 @@ pub use common::{
 };
 pub use connection::{
     AllowedNamespaces, CaBundle, ClusterConnection, ClusterConnectionSpec, ConfigMapKeyRef, Connection,
-    ConnectionCredentials, ConnectionSpec, ConnectionStatus, CredentialsStatus, Limits, PrivacyAgreement,
+    ConnectionCredentials, ConnectionSpec, ConnectionStatus, CredentialsSource, CredentialsStatus, Limits,
+    PrivacyAgreement,
 };
 pub use migration_task::{
     Destination, ListFile, MigrationTask, MigrationTaskSpec, MigrationTaskStatus, Source, TaskType,

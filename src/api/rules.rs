@@ -274,6 +274,7 @@ pub(super) fn source(schema: &mut Schema) {
                 ),
                 "Only Google takes a JSON credentials file: remove `jsonAuthFile` from `keys`",
             ),
+            no_login(),
         ],
     );
 }
@@ -319,19 +320,47 @@ pub(super) fn destination(schema: &mut Schema) {
                 format!("!has(self.credentials) || {}", access_keys_only("self.credentials")),
                 "OBS takes access keys only: remove `connectionString` and `jsonAuthFile` from `keys`",
             ),
+            no_login(),
         ],
     );
 }
 
 /// The credentials of a connection.
 pub(super) fn connection_credentials(schema: &mut Schema) {
+    let keys = "self.secretRef.keys";
+    let names_any = |names: &[&str]| {
+        names.iter().map(|name| format!("has({keys}.{name})")).collect::<Vec<_>>().join(" || ")
+    };
+    let without_keys = format!("!has(self.secretRef) || !has({keys})");
     add(
         schema,
-        [forbidden(
-            "secretRef",
-            access_keys_only("self"),
-            "OMS takes access keys only: remove `connectionString` and `jsonAuthFile` from `keys`",
-        )],
+        [
+            required(
+                "secretRef",
+                "has(self.secretRef) || has(self.source)",
+                "A connection needs credentials: name a Secret in `secretRef`, or, in a ClusterConnection, \
+                 write `source: Ambient`",
+            ),
+            forbidden(
+                "source",
+                "!has(self.secretRef) || !has(self.source)",
+                "The credentials come from a Secret or from the operator's surroundings: remove `secretRef` or `source`",
+            ),
+            forbidden(
+                "secretRef",
+                format!("{without_keys} || !({})", names_any(&["connectionString", "jsonAuthFile"])),
+                "OMS takes access keys or a login only: remove `connectionString` and `jsonAuthFile` from `keys`",
+            ),
+            forbidden(
+                "secretRef",
+                format!(
+                    "{without_keys} || !({}) || !({})",
+                    names_any(&["accessKey", "secretKey", "securityToken"]),
+                    names_any(&["username", "password", "domainName"]),
+                ),
+                "A connection signs with access keys or logs in with a password: name the keys of one of the two in `keys`",
+            ),
+        ],
     );
 }
 
@@ -389,6 +418,20 @@ fn bucket_name(unless: &str) -> Rule {
         "bucket",
         format!("{unless}!self.bucket.contains('/')"),
         "`bucket` is the bare name of a bucket: remove the scheme and the path",
+    )
+}
+
+fn no_login() -> Rule {
+    let without = |key| no_key("self.credentials", key);
+    forbidden(
+        "credentials",
+        format!(
+            "!has(self.credentials) || ({}) && ({}) && ({})",
+            without("username"),
+            without("password"),
+            without("domainName")
+        ),
+        "A bucket takes no login: remove `username`, `password` and `domainName` from `keys`",
     )
 }
 

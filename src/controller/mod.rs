@@ -25,9 +25,10 @@ use tokio_util::sync::CancellationToken;
 use self::lane::{Lanes, Pass};
 use self::pulse::Pulse;
 use crate::api::{ClusterConnection, Connection, ConnectionKind, MANAGER, MigrationTask, Phase};
-use crate::config::{Config, Watch};
-use crate::engine::{self, AnyConnection, Clock, Engine, Queues, Settings, Stores, Waker};
+use crate::config::{AmbientCredentials, Config, Watch};
+use crate::engine::{self, AmbientUse, AnyConnection, Clock, Engine, Queues, Settings, Stores, Waker};
 use crate::leader::{Candidacy, Claim, Leadership};
+use crate::oms::{Ambient, AmbientSettings};
 use crate::plan::migration_task::Policy;
 use crate::telemetry::{Events, Health, Metrics, http};
 
@@ -141,7 +142,7 @@ async fn lead(
     let events = Events::new(client.clone(), MANAGER, &config.identity, metrics.clone());
     let engine = Arc::new(Engine::new(
         client,
-        settings(config, cluster_id, claim),
+        settings(config, cluster_id, claim, &metrics),
         Clock::new(config.time_scale),
         stores.clone(),
         waker.clone(),
@@ -197,8 +198,13 @@ async fn lead(
     if asked { Ok(()) } else { Err(Error::Ended) }
 }
 
-fn settings(config: &Config, cluster_id: String, claim: Claim) -> Settings {
+fn settings(config: &Config, cluster_id: String, claim: Claim, metrics: &Metrics) -> Settings {
     let endpoints = config.allowed_endpoints.clone();
+    let ambient = AmbientSettings {
+        sts_endpoint: config.sts_endpoint.clone(),
+        metadata_endpoint: config.metadata_endpoint.clone(),
+        on_call: Some(engine::observer(metrics)),
+    };
     Settings {
         policy: Policy {
             deletion_policy: config.default_deletion_policy,
@@ -211,6 +217,12 @@ fn settings(config: &Config, cluster_id: String, claim: Claim) -> Settings {
         own_namespace: config.own_namespace.clone(),
         leads: Arc::new(move || claim.is_held()),
         endpoints: Arc::new(move |url| endpoints.allows(url)),
+        ambient_use: match config.ambient_credentials {
+            AmbientCredentials::None => AmbientUse::Nobody,
+            AmbientCredentials::Cluster => AmbientUse::ClusterConnections,
+            AmbientCredentials::All => AmbientUse::All,
+        },
+        ambient: Arc::new(Ambient::new(|name| std::env::var(name).ok(), ambient)),
     }
 }
 

@@ -135,7 +135,7 @@ impl Pass<'_> {
         if error.class() == oms::Class::Unknown {
             self.engine.metrics.unknown_code();
         }
-        if trouble.kind == TroubleKind::Credentials
+        if wire::is_about_credentials(error)
             && let Some(session) = &self.session
         {
             self.engine.distrust(&session.pinned.uid);

@@ -31,7 +31,7 @@ pub(super) async fn poll(engine: &Engine, project: &Project) -> Result<usize, om
         match poll_with(project, &client, &engine.clock, &engine.waker).await {
             Ok(looked) => return Ok(looked),
             Err(error) => {
-                if error.class() == oms::Class::Credential {
+                if wire::is_about_credentials(&error) {
                     engine.distrust(&connection);
                 }
                 failed = Some(error);
@@ -169,7 +169,7 @@ pub(super) fn spawn_scan(engine: Arc<Engine>, project: Arc<Project>, client: Cli
         if let Err(error) = &result {
             let key = project.key();
             tracing::warn!(endpoint = key.endpoint, project = key.project_id, error = %error, "the search for tasks failed");
-            if error.class() == oms::Class::Credential {
+            if wire::is_about_credentials(error) {
                 engine.distrust(&connection);
             }
         }

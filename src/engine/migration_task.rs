@@ -344,19 +344,17 @@ impl Pass<'_> {
                     return Ok(());
                 }
             }
-        } else if let Some((keys, name, version)) =
-            self.session.as_ref().and_then(|session| session.bucket_keys.clone())
-        {
+        } else if let Some(own) = self.session.as_ref().and_then(|session| session.bucket_keys.clone()) {
             observed.push(api::ObservedCredentials {
                 role: "destination".into(),
-                secret_name: name,
-                resource_version: version,
-                digest: keys.digest(&salt),
+                secret_name: own.secret,
+                resource_version: own.version,
+                digest: own.keys.digest(&salt),
             });
-            keys
+            own.keys
         } else {
-            let message = "The connection's keys are temporary and cannot serve as keys of the destination bucket. \
-                           Set `destination.credentials.secretRef`";
+            let message = "The connection's credentials are no permanent access key and cannot serve for the destination \
+                           bucket, as OMS would outlive them. Set `destination.credentials.secretRef`";
             self.keys = Keys::Missing { reason: Reason::SecretKeyMissing, message: message.into() };
             return Ok(());
         };

@@ -59,6 +59,21 @@ pub struct Settings {
     pub leads: Arc<dyn Fn() -> bool + Send + Sync>,
     /// Endpoints that may be called.
     pub endpoints: EndpointPolicy,
+    /// Which connections may use the operator's own credentials.
+    pub ambient_use: AmbientUse,
+    /// What the operator finds around itself.
+    pub ambient: Arc<oms::Ambient>,
+}
+
+/// Which connections may use the credentials that the operator finds around itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AmbientUse {
+    /// None.
+    Nobody,
+    /// ClusterConnections.
+    ClusterConnections,
+    /// Connections too: whoever may write one acts as the operator at OMS.
+    All,
 }
 
 /// The last try of a connection.
@@ -205,7 +220,12 @@ impl Engine {
     }
 
     fn observer(&self) -> oms::CallObserver {
-        let metrics = self.metrics.clone();
-        Arc::new(move |call: &oms::CallRecord| metrics.oms_call(call.operation, call.outcome, call.duration))
+        observer(&self.metrics)
     }
+}
+
+/// Counts calls.
+pub fn observer(metrics: &Metrics) -> oms::CallObserver {
+    let metrics = metrics.clone();
+    Arc::new(move |call: &oms::CallRecord| metrics.oms_call(call.operation, call.outcome, call.duration))
 }

@@ -11,6 +11,16 @@ use super::secrets::BucketKeys;
 use crate::api::{ConnectionKind, PinnedConnection};
 use crate::oms;
 
+/// Permanent keys of a connection, which can serve for the destination bucket too.
+#[derive(Clone)]
+pub(super) struct OwnKeys {
+    pub(super) keys: BucketKeys,
+    /// Name of their Secret.
+    pub(super) secret: String,
+    /// Its version.
+    pub(super) version: String,
+}
+
 /// A usable connection.
 #[derive(Clone)]
 pub(super) struct Session {
@@ -22,17 +32,17 @@ pub(super) struct Session {
     pub(super) region: String,
     /// Client for endpoint and project of the connection.
     pub(super) client: oms::Client,
-    /// What the client was made of, for objects that are pinned to an earlier endpoint or project.
+    /// What the client was made of, for objects that are pinned to an earlier endpoint or project, and for looks at its end.
     pub(super) settings: oms::Settings,
     pub(super) credentials: oms::Credentials,
-    /// The connection's own keys as bucket keys, when they are permanent, with the Secret's name and version.
-    pub(super) bucket_keys: Option<(BucketKeys, String, String)>,
+    /// The connection's own keys as bucket keys, when they are permanent.
+    pub(super) bucket_keys: Option<OwnKeys>,
     /// The shared part.
     pub(super) project: Arc<Project>,
     /// The rate that the connection allows.
     pub(super) rate: f64,
-    /// Generation of the connection and version of its Secret that this was made from.
-    pub(super) made_from: (i64, String),
+    /// Generation of the connection and version of its Secret, if it has one, that this was made from.
+    pub(super) made_from: (i64, Option<String>),
     /// Whether OMS takes the keys, as far as known.
     pub(super) usable: bool,
     /// Whether the Connection still exists.
@@ -48,7 +58,9 @@ impl Session {
         let mut settings = self.settings.clone();
         settings.endpoint.clone_from(&pinned.endpoint);
         settings.project_id.clone_from(&pinned.project_id);
-        oms::Client::new(settings, self.credentials.clone(), self.project.budget.clone())
+        // A token is good for one project.
+        let credentials = self.credentials.for_project(&pinned.project_id);
+        oms::Client::new(settings, credentials, self.project.budget.clone())
     }
 }
 

@@ -170,10 +170,18 @@ pub(super) fn seen(task: oms::Task) -> RemoteTask {
     }
 }
 
+/// Whether the credentials of the connection failed: OMS refused them, or their source gave none.
+pub(super) fn is_about_credentials(error: &oms::Error) -> bool {
+    error.class() == oms::Class::Credential || error.lacks_credentials()
+}
+
 /// What an error of OMS means for the next decision.
 pub(super) fn trouble(call: Call, error: &oms::Error, before: Option<&Trouble>, now: Timestamp) -> Trouble {
     use oms::Class;
     let kind = match error.class() {
+        // Nothing was asked of OMS: whatever the source of the credentials said is not about this task.
+        Class::Transient | Class::Throttled if error.lacks_credentials() => TroubleKind::Transient,
+        _ if error.lacks_credentials() => TroubleKind::Credentials,
         // "Could not be accessed" is what OMS says of a destination bucket that does not exist, too.
         Class::BucketCredential if error.code() == Some("OMS.1020") => TroubleKind::Missing,
         Class::Invalid => TroubleKind::Invalid,

@@ -24,9 +24,10 @@ pub enum Delivery {
 
 /// A call that did not work. Prints a message that is stable from one occurrence to the next and holds no secret: keys of
 /// the request and of the caller are taken out even if the answer repeats them.
+#[derive(Clone)]
 pub struct Error(Box<Inner>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Inner {
     operation: &'static str,
     summary: String,
@@ -42,6 +43,7 @@ struct Inner {
     not_found: bool,
     /// The parameter at fault, when we found it ourselves.
     field: Option<&'static str>,
+    no_credentials: bool,
 }
 
 impl Error {
@@ -99,6 +101,12 @@ impl Error {
     /// of a web server that is not OMS says nothing about the task, and neither do codes that also mean "no permission".
     pub fn is_not_found(&self) -> bool {
         self.0.not_found
+    }
+
+    /// Whether the call was not made for want of credentials: their source gave none, or refused. The class is about the
+    /// source then, and says nothing about OMS.
+    pub fn lacks_credentials(&self) -> bool {
+        self.0.no_credentials
     }
 
     /// Name of the request parameter at fault: found before the request was sent, or from the brackets in OMS's text
@@ -197,14 +205,19 @@ impl Error {
             remedy: entry.map(|entry| entry.remedy.as_str()),
             not_found,
             field: None,
+            no_credentials: false,
         }))
     }
 
     /// A web page where JSON was expected.
     fn html(answer: &Refusal<'_>) -> Self {
         let (host, service) = (answer.host, service(answer.operation));
-        let field = if service == "IAM" { "iamEndpoint" } else { "endpoint" };
-        let summary = format!("`{host}` answered with HTML instead of JSON: is `{field}` really {service}?");
+        let asked = match service {
+            "IAM" => "is `iamEndpoint` really IAM?".to_owned(),
+            "OMS" => "is `endpoint` really OMS?".to_owned(),
+            other => format!("is that really {}?", other.replace("The ", "the ")),
+        };
+        let summary = format!("`{host}` answered with HTML instead of JSON: {asked}");
         let class = if answer.status >= 500 { Class::Transient } else { Class::Unknown };
         let remedy = "Check the endpoint of the connection, and any proxy on the way to it";
         Self::ours(answer.operation, summary, class, Delivery::Unknown, Some(remedy)).with_answer(answer)
@@ -250,6 +263,7 @@ impl Error {
             remedy,
             not_found: false,
             field: None,
+            no_credentials: false,
         }))
     }
 
@@ -259,6 +273,22 @@ impl Error {
         let mut error = Self::ours(operation, summary, Class::Invalid, Delivery::NotSent, None);
         error.0.field = Some(fault.field);
         error
+    }
+
+    /// The same, said by a source of credentials: the call itself was not made, and nothing is known about its object.
+    pub(super) fn without_credentials(mut self, remedy: Option<&'static str>) -> Self {
+        let inner = &mut self.0;
+        inner.no_credentials = true;
+        inner.not_found = false;
+        inner.delivery = Delivery::NotSent;
+        if inner.class == Class::NotFound {
+            inner.class = Class::Missing;
+        }
+        inner.remedy = remedy.or(inner.remedy);
+        // Who said it matters here, as it was not OMS.
+        inner.message.clone_from(&inner.summary);
+        inner.detail = None;
+        self
     }
 
     /// Settings no client can be made of.
@@ -296,8 +326,14 @@ impl std::error::Error for Error {}
 
 /// Who answers an operation.
 fn service(operation: &str) -> &'static str {
-    // IAM's operations carry the name of the standard they follow.
-    if operation.starts_with("Keystone") { "IAM" } else { "OMS" }
+    match operation {
+        "AssumeAgencyWithOIDC" => "STS",
+        "GetPodIdentityCredentials" => "The pod identity agent",
+        "GetMetadataToken" | "GetSecurityKey" | "GetServerMetadata" => "The metadata service",
+        // IAM's operations carry the name of the standard they follow.
+        _ if operation.starts_with("Keystone") => "IAM",
+        _ => "OMS",
+    }
 }
 
 /// For codes that are in no table (OMS API reference 8.1). Never `NotFound`: that is decided by shape.

@@ -13,16 +13,16 @@
 //! ```
 //!
 //! Rules of every call: the budget's permit comes first, then the signature with the wall clock's time, then one request
-//! that is never repeated here, never redirected, bounded in time and size. What a failure means is in [`Error`]:
+//! that is never redirected and bounded in time and size. It is repeated here in one case only: credentials that end by
+//! themselves and are refused with 401 are renewed, and the call is made once more. What a failure means is in [`Error`]:
 //! its [`Class`] says whose move it is, its [`Delivery`] whether OMS may have acted on the request.
 
 mod answer;
 mod budget;
 mod client;
 pub mod codes;
-mod credentials;
 mod error;
-mod iam;
+mod identity;
 mod model;
 mod settings;
 pub mod sign;
@@ -31,9 +31,10 @@ mod transport;
 pub use budget::{Budget, Urgency};
 pub use client::Client;
 pub use codes::{Class, CodeEntry, FailureCause, Side};
-pub use credentials::Credentials;
 pub use error::{Delivery, Error};
-pub use iam::find_project_id;
+pub use identity::{
+    Ambient, AmbientSettings, AmbientSource, Credentials, Login, Scope, Source, find_project_id,
+};
 pub use model::{
     ApiVersion, BandwidthWindow, BatchUpdateTasks, BucketAccess, BucketRegion, CdnCheck, CheckPrefix,
     CheckUrlSourceListFileFormat, CheckedKey, CloudSide, CreateSyncEvents, CreateSyncTask, CreateTask,

@@ -1,5 +1,11 @@
-//! One HTTP request: permit, signature, send, answer. Never repeated, never redirected, bounded in time and size.
+//! One HTTP request: credentials, permit, signature, send, answer. Never redirected, bounded in time and size, and repeated in one
+//! case only: when a gateway refused credentials that can be renewed.
+//!
+//! That case is safe for every call, a create too: 401 is said before anything is carried out. The second request gets its own permit
+//! and its own signature, within the time that the first one had for both.
 
+use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -11,8 +17,8 @@ use url::Url;
 use super::answer::{self, Refusal, Shape};
 use super::budget::{Budget, Permit, Urgency};
 use super::codes::{self, Class};
-use super::credentials::{Credentials, Keys, Kind};
 use super::error::{Delivery, Error};
+use super::identity::{Credentials, Held, Keys, Proof};
 use super::model::Body;
 use super::settings::{CallObserver, CallRecord, Settings, Timeouts};
 use super::sign::{self, Signable};
@@ -47,6 +53,8 @@ struct Answer {
     request_id: Option<String>,
     retry_after: Option<Duration>,
     body: Vec<u8>,
+    /// From the signature to the end of the answer.
+    duration: Duration,
 }
 
 pub(super) struct Transport {
@@ -145,66 +153,150 @@ impl Transport {
         call: Call<'_>,
         read: impl FnOnce(&Refusal<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let operation = call.operation;
-        let permit = match self.permit(operation, call.urgency).await {
-            Ok(permit) => permit,
-            Err(error) => {
-                self.observe(operation, error.class().as_str(), Duration::ZERO, None);
-                return Err(error);
+        // Whatever is waited for, the last signature is made before this.
+        let sign_by = Instant::now() + self.timeouts.permit;
+        let mut held = self.unless_late(&call, sign_by, self.credentials.current()).await?;
+        let mut first = true;
+        loop {
+            let (permit, sent) = self.exchange(&call, &held, sign_by).await?;
+            let secrets = secrets(&call, &held);
+            if first && sent.as_ref().is_ok_and(|answer| answer.status == 401) {
+                let refused = sent.and_then(|answer| {
+                    self.judge::<Infallible>(&call, &answer, &secrets, |refusal| {
+                        Err(Error::from_answer(refusal))
+                    })
+                });
+                self.settle(permit, &refused);
+                let Err(refused) = refused;
+                // A 401 about something else than the caller is final, and so is one of keys that were given.
+                if refused.class() != Class::Credential {
+                    return Err(refused);
+                }
+                let instead = self.credentials.instead_of(&held);
+                match self.unless_late(&call, sign_by, instead).await? {
+                    Some(renewed) => held = renewed,
+                    None => return Err(refused),
+                }
+                first = false;
+                continue;
             }
+            let result = sent.and_then(|answer| {
+                if answer.status != 401 {
+                    held.note_worked();
+                }
+                self.judge(&call, &answer, &secrets, read)
+            });
+            self.settle(permit, &result);
+            return result;
+        }
+    }
+
+    /// The outcome of something that has to be there before the signature.
+    async fn unless_late<T>(
+        &self,
+        call: &Call<'_>,
+        sign_by: Instant,
+        wanted: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let late = || {
+            let summary = "The credentials were not renewed in time";
+            Error::ours(call.operation, summary, Class::Transient, Delivery::NotSent, None)
+                .without_credentials(None)
         };
+        let wanted = tokio::time::timeout_at(sign_by.into(), wanted).await;
+        wanted.unwrap_or_else(|_| Err(late())).inspect_err(|error| {
+            self.observe(call.operation, error.class().as_str(), Duration::ZERO, None);
+        })
+    }
+
+    /// One request with its permit.
+    async fn exchange(
+        &self,
+        call: &Call<'_>,
+        held: &Arc<Held>,
+        sign_by: Instant,
+    ) -> Result<(Permit, Result<Answer, Error>), Error> {
+        let operation = call.operation;
+        let permit = self.permit(operation, call.urgency, sign_by).await.inspect_err(|error| {
+            self.observe(operation, error.class().as_str(), Duration::ZERO, None);
+        })?;
         let started = Instant::now();
-        let sent = match tokio::time::timeout(self.timeouts.request, self.send(&call)).await {
+        let sent = match tokio::time::timeout(self.timeouts.request, self.send(call, held)).await {
             Ok(sent) => sent,
             Err(_) => Err(self.no_answer(operation)),
         };
         let duration = started.elapsed();
-        let (status, request_id) = match &sent {
-            Ok(answer) => (Some(answer.status), answer.request_id.clone()),
-            Err(_) => (None, None),
+        if let Err(error) = &sent {
+            self.report(operation, error.class().as_str(), None, None, None, duration);
+        }
+        Ok((permit, sent.map(|answer| Answer { duration, ..answer })))
+    }
+
+    /// What an answer comes to.
+    fn judge<T>(
+        &self,
+        call: &Call<'_>,
+        answer: &Answer,
+        secrets: &[&str],
+        read: impl FnOnce(&Refusal<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let refusal = Refusal {
+            operation: call.operation,
+            host: &self.host,
+            status: answer.status,
+            content_type: answer.content_type.as_deref(),
+            request_id: answer.request_id.as_deref(),
+            retry_after: answer.retry_after,
+            body: &answer.body,
+            secrets,
         };
-        let secrets = self.secrets(&call);
-        let result = sent.and_then(|answer| {
-            let refusal = Refusal {
-                operation,
-                host: &self.host,
-                status: answer.status,
-                content_type: answer.content_type.as_deref(),
-                request_id: answer.request_id.as_deref(),
-                retry_after: answer.retry_after,
-                body: &answer.body,
-                secrets: &secrets,
-            };
-            match answer.status {
-                200..=299 => read(&refusal),
-                300..=399 => Err(Error::redirect(&refusal)),
-                _ => Err(Error::from_answer(&refusal)),
-            }
-        });
-        self.settle(permit, &result);
+        let result = match answer.status {
+            200..=299 => read(&refusal),
+            300..=399 => Err(Error::redirect(&refusal)),
+            _ => Err(Error::from_answer(&refusal)),
+        };
         let (outcome, code) = match &result {
             Ok(_) => ("ok", None),
             Err(error) => (error.class().as_str(), error.code()),
         };
+        let (status, request_id) = (Some(answer.status), answer.request_id.as_deref());
+        self.report(call.operation, outcome, status, code, request_id, answer.duration);
+        result
+    }
+
+    fn report(
+        &self,
+        operation: &'static str,
+        outcome: &'static str,
+        status: Option<u16>,
+        code: Option<&str>,
+        request_id: Option<&str>,
+        duration: Duration,
+    ) {
         let milliseconds = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         tracing::debug!(operation, outcome, status, code, request_id, milliseconds, "called OMS");
         let unknown = code.filter(|code| codes::lookup(code).is_none());
         self.observe(operation, outcome, duration, unknown);
-        result
     }
 
     /// Waits for the budget, but not for ever.
-    async fn permit(&self, operation: &'static str, urgency: Urgency) -> Result<Permit, Error> {
+    async fn permit(
+        &self,
+        operation: &'static str,
+        urgency: Urgency,
+        sign_by: Instant,
+    ) -> Result<Permit, Error> {
         let too_long = || {
             let summary =
                 "The request budget of this project is used up: too many calls wait, or OMS limits the rate";
             Error::ours(operation, summary, Class::Throttled, Delivery::NotSent, None)
                 .with_retry_after(self.budget.wait().max(Duration::from_secs(1)))
         };
-        if self.budget.wait() > self.timeouts.permit {
+        if Instant::now() + self.budget.wait() > sign_by {
             return Err(too_long());
         }
-        tokio::time::timeout(self.timeouts.permit, self.budget.permit(urgency)).await.map_err(|_| too_long())
+        let permit = self.budget.permit(urgency);
+        tokio::time::timeout_at(sign_by.into(), permit).await.map_err(|_| too_long())
     }
 
     /// What the answer means for the calls to come.
@@ -237,8 +329,8 @@ impl Transport {
     }
 
     /// Signs and sends. Everything in here happens under the call's deadline.
-    async fn send(&self, call: &Call<'_>) -> Result<Answer, Error> {
-        let request = self.request(call)?;
+    async fn send(&self, call: &Call<'_>, held: &Held) -> Result<Answer, Error> {
+        let request = self.request(call, held)?;
         let mut response =
             self.http.execute(request).await.map_err(|error| self.failure(call.operation, &error))?;
         let text = |name: HeaderName| {
@@ -250,6 +342,7 @@ impl Transport {
             request_id: text(HeaderName::from_static("x-request-id")),
             retry_after: text(header::RETRY_AFTER).as_deref().and_then(retry_after),
             body: Vec::new(),
+            duration: Duration::ZERO,
         };
         while let Some(chunk) =
             response.chunk().await.map_err(|error| self.failure(call.operation, &error))?
@@ -263,8 +356,8 @@ impl Transport {
         Ok(answer)
     }
 
-    /// The request, signed with the time of now.
-    fn request(&self, call: &Call<'_>) -> Result<reqwest::Request, Error> {
+    /// The request, signed with the time of now, or with a token.
+    fn request(&self, call: &Call<'_>, held: &Held) -> Result<reqwest::Request, Error> {
         let refuse = |what: &str| Error::ours(call.operation, what, Class::Invalid, Delivery::NotSent, None);
         let mut url = self.base.clone();
         // The base address may have a path of its own.
@@ -275,36 +368,45 @@ impl Transport {
         let content_type =
             if body.is_empty() { "application/json" } else { "application/json;charset=UTF-8" };
         let date = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
-        let Kind::Keys(Keys { access_key, secret_key, security_token }) = &self.credentials.kind;
 
-        let mut signed =
-            vec![("content-type", content_type), ("host", &self.host), (sign::DATE_HEADER, &date)];
+        let mut named = vec![("content-type", content_type)];
         if !self.project_id.is_empty() {
-            signed.push(("x-project-id", &self.project_id));
+            named.push(("x-project-id", &self.project_id));
         }
-        if let Some(token) = security_token {
-            signed.push(("x-security-token", token.expose_secret()));
-        }
-        let signable = Signable {
-            method: call.method.as_str(),
-            path: url.path(),
-            query: url.query().unwrap_or_default(),
-            headers: &signed,
-            body,
+        let authorization = match &held.proof {
+            Proof::Token(token) => {
+                named.push(("x-auth-token", token.expose_secret()));
+                None
+            }
+            Proof::Keys(Keys { access_key, secret_key, security_token }) => {
+                named.push((sign::DATE_HEADER, &date));
+                if let Some(token) = security_token {
+                    named.push(("x-security-token", token.expose_secret()));
+                }
+                // The HTTP library sets the host, in the form that is signed here.
+                let signed: Vec<_> = named.iter().copied().chain([("host", self.host.as_str())]).collect();
+                let signable = Signable {
+                    method: call.method.as_str(),
+                    path: url.path(),
+                    query: url.query().unwrap_or_default(),
+                    headers: &signed,
+                    body,
+                };
+                Some(sign::authorization(&signable, access_key, secret_key, &date))
+            }
         };
-        let authorization = sign::authorization(&signable, access_key, secret_key, &date);
 
         let mut headers = HeaderMap::new();
-        // The HTTP library sets the host, in the form that is signed here.
-        for (name, value) in signed.iter().filter(|(name, _)| *name != "host") {
-            let value = header_value(value, *name == "x-security-token").ok_or_else(|| {
-                refuse("The project ID or security token has characters no header can carry")
-            })?;
+        for (name, value) in named {
+            let value = header_value(value, name.ends_with("-token"))
+                .ok_or_else(|| refuse("The project ID or a token has characters no header can carry"))?;
             headers.insert(HeaderName::from_static(name), value);
         }
-        let authorization = header_value(&authorization, true)
-            .ok_or_else(|| refuse("The access key has characters no header can carry"))?;
-        headers.insert(header::AUTHORIZATION, authorization);
+        if let Some(authorization) = authorization {
+            let authorization = header_value(&authorization, true)
+                .ok_or_else(|| refuse("The access key has characters no header can carry"))?;
+            headers.insert(header::AUTHORIZATION, authorization);
+        }
 
         let mut request = reqwest::Request::new(call.method.clone(), url);
         *request.headers_mut() = headers;
@@ -351,23 +453,30 @@ impl Transport {
             Some("Wait; the call is made again"),
         )
     }
+}
 
-    /// Everything of this call that must stay out of errors.
-    fn secrets<'a>(&'a self, call: &'a Call<'_>) -> Vec<&'a str> {
-        let Kind::Keys(keys) = &self.credentials.kind;
-        let own = [Some(&keys.secret_key), keys.security_token.as_ref()];
-        let exposed = |secret: &'a SecretString| secret.expose_secret();
-        let own = own.into_iter().flatten().map(exposed);
-        own.chain(call.secrets.iter().map(|secret| secret.expose_secret()))
-            .chain([keys.access_key.as_str()])
-            .collect()
+/// Everything of a call that must stay out of errors.
+fn secrets<'a>(call: &'a Call<'_>, held: &'a Held) -> Vec<&'a str> {
+    let exposed = |secret: &'a SecretString| secret.expose_secret();
+    let mut secrets: Vec<&str> = match &held.proof {
+        Proof::Token(token) => vec![exposed(token)],
+        Proof::Keys(keys) => {
+            let mut own = vec![exposed(&keys.secret_key)];
+            own.extend(keys.security_token.as_ref().map(exposed));
+            own
+        }
+    };
+    secrets.extend(call.secrets.iter().map(|secret| secret.expose_secret()));
+    if let Proof::Keys(keys) = &held.proof {
+        secrets.push(&keys.access_key);
     }
+    secrets
 }
 
 const REACH: &str = "Check the endpoint of the connection, and that the cluster may reach it";
 const TRUST: &str = "Check the endpoint of the connection, or give its CA certificate in `caBundle`";
 
-fn base_url(endpoint: &str) -> Result<Url, Error> {
+pub(super) fn base_url(endpoint: &str) -> Result<Url, Error> {
     let url = Url::parse(endpoint.trim())
         .map_err(|error| Error::settings(format!("The endpoint is not a URL: {error}")))?;
     if !matches!(url.scheme(), "https" | "http") || url.host_str().is_none_or(str::is_empty) {
@@ -385,7 +494,7 @@ fn base_url(endpoint: &str) -> Result<Url, Error> {
     Ok(url)
 }
 
-fn is_loopback(url: &Url) -> bool {
+pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
@@ -412,7 +521,7 @@ fn retry_after(text: &str) -> Option<Duration> {
 }
 
 /// The innermost cause: the outer ones repeat the URL or say little.
-fn root_cause(error: &dyn std::error::Error) -> String {
+pub(super) fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(inner) = cause.source() {
         cause = inner;
@@ -457,8 +566,8 @@ mod tests {
         assert!(made.err().is_some_and(|error| error.to_string().contains("CA bundle")));
     }
 
-    #[test]
-    fn host_and_base_path_are_signed_as_sent() {
+    #[tokio::test]
+    async fn host_and_base_path_are_signed_as_sent() {
         let settings = Settings::new("http://127.0.0.1:8080/oms/", "p");
         let transport = Transport::new(
             settings,
@@ -477,7 +586,8 @@ mod tests {
             urgency: Urgency::Poll,
             secrets: Vec::new(),
         };
-        let request = transport.request(&call).unwrap();
+        let held = transport.credentials.current().await.unwrap();
+        let request = transport.request(&call, &held).unwrap();
         assert_eq!(request.url().as_str(), "http://127.0.0.1:8080/oms/v2/p/tasks?limit=10&task_name=a%20b");
         let names = "SignedHeaders=content-type;host;x-project-id;x-sdk-date;x-security-token,";
         assert!(request.headers()[header::AUTHORIZATION].to_str().unwrap().contains(names));

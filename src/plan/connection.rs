@@ -62,7 +62,14 @@ pub fn tell(
 }
 
 fn is_about_keys(reason: Reason) -> bool {
-    matches!(reason, Reason::SecretNotFound | Reason::SecretKeyMissing | Reason::CredentialsRejected)
+    matches!(
+        reason,
+        Reason::SecretNotFound
+            | Reason::SecretKeyMissing
+            | Reason::CredentialsRejected
+            | Reason::CredentialsUnavailable
+            | Reason::AmbientCredentialsNotAllowed
+    )
 }
 
 #[cfg(test)]

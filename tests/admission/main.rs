@@ -162,6 +162,17 @@ async fn connections_are_checked_too() {
             "spec.credentials.secretRef",
         ),
         (json!({ "caBundle": {} }), "spec.caBundle.configMapRef"),
+        (json!({ "credentials": { "secretRef": null } }), "name a Secret in `secretRef`"),
+        (json!({ "credentials": { "source": "Ambient" } }), "remove `secretRef` or `source`"),
+        (json!({ "credentials": { "secretRef": null, "source": "Environment" } }), "spec.credentials.source"),
+        (
+            json!({ "credentials": { "secretRef": { "keys": { "username": "u", "secretKey": "s" } } } }),
+            "name the keys of one of the two",
+        ),
+        (
+            json!({ "credentials": { "secretRef": { "keys": { "domainName": "a/b" } } } }),
+            "spec.credentials.secretRef.keys.domainName",
+        ),
     ];
     let accepted = [
         json!({}),
@@ -169,6 +180,12 @@ async fn connections_are_checked_too() {
         json!({ "projectId": "0215ef11e49d4743be23dd97a1561e91", "privacyAgreement": "Accepted" }),
         json!({ "credentials": { "secretRef": { "keys": { "accessKey": "AWS_ACCESS_KEY_ID", "securityToken": "t" } } } }),
         json!({ "caBundle": { "configMapRef": { "name": "ca" } }, "limits": { "requestsPerSecond": 50 } }),
+        json!({ "credentials": { "secretRef": { "keys": { "username": "OS_USERNAME" } } } }),
+        // Whether a Connection may use it is the operator's flag to say: a condition.
+        json!({ "credentials": { "secretRef": null, "source": "Ambient" } }),
+        json!({ "credentials": { "secretRef": null, "source": "OIDC" } }),
+        json!({ "credentials": { "secretRef": null, "source": "PodIdentity" } }),
+        json!({ "credentials": { "secretRef": null, "source": "Metadata" } }),
     ];
     let mut failures = Vec::new();
     for (kind, resource) in [

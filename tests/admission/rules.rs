@@ -134,6 +134,18 @@ async fn manifests_that_oms_would_refuse_are_refused_with_advice() {
             "spec.destination.credentials",
             "OBS takes access keys only",
         ),
+        (
+            object(),
+            json!({ "source": { "credentials": { "secretRef": { "keys": { "username": "u" } } } } }),
+            "spec.source.credentials",
+            "A bucket takes no login",
+        ),
+        (
+            object(),
+            json!({ "destination": { "credentials": { "secretRef": { "name": "obs", "keys": { "password": "p" } } } } }),
+            "spec.destination.credentials",
+            "A bucket takes no login",
+        ),
         // Names of objects and buckets.
         (
             object(),

@@ -1,31 +1,32 @@
-//! From keys to a session: what a connection needs, tried with a live, signed call.
+//! From credentials to a session: what a connection needs, tried with a live, signed call.
 
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, ResourceExt};
 
 use super::AnyConnection;
+use super::identity::Identity;
 use crate::api::conditions::{Reason, types};
-use crate::api::{ConnectionSpec, ConnectionStatus, CredentialsStatus, PinnedConnection};
+use crate::api::{ConnectionSpec, ConnectionStatus, PinnedConnection};
 use crate::engine::kubernetes::bounded;
 use crate::engine::project::{DEFAULT_RATE, ProjectKey};
-use crate::engine::secrets::{self, BucketKeys};
 use crate::engine::session::Session;
 use crate::engine::{Engine, Error};
 use crate::oms::{self, ListTasks, Urgency};
 use crate::plan::connection::Refusal;
 use crate::plan::situation;
 
-fn refuse(reason: Reason, message: impl Into<String>) -> Refusal {
+pub(super) fn refuse(reason: Reason, message: impl Into<String>) -> Refusal {
     Refusal { reason, message: message.into(), hopeless: false }
 }
 
-/// Keys read from the Secret.
-struct OwnKeys {
-    credentials: oms::Credentials,
-    pair: BucketKeys,
-    temporary: bool,
+/// The address that is meant: the given one, else the region's own.
+fn address(given: Option<&str>, service: &str, region: &str) -> String {
+    given.map_or_else(
+        || format!("https://{service}.{region}.myhuaweicloud.com"),
+        |given| given.trim_end_matches('/').to_owned(),
+    )
 }
 
 impl Engine {
@@ -37,20 +38,11 @@ impl Engine {
         status: &mut ConnectionStatus,
     ) -> Result<Result<(), Refusal>, Error> {
         let spec = connection.connection();
-        let endpoint = match self.allowed(spec.endpoint.as_deref(), "endpoint", "oms", &spec.region) {
+        let endpoint = match self.endpoint(spec) {
             Ok(endpoint) => endpoint,
             Err(refusal) => return Ok(Err(refusal)),
         };
         let home = self.home(connection);
-        let secret_name = &spec.credentials.secret_ref.name;
-        let Some(secret) = secrets::get(&self.client, &home, secret_name).await? else {
-            let (reason, message) = secrets::not_found(secret_name, "spec.credentials.secretRef");
-            return Ok(Err(refuse(reason, message)));
-        };
-        let keys = match own_keys(spec, &secret) {
-            Ok(keys) => keys,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
         let ca_bundle = match self.ca_bundle(spec, &home).await? {
             Ok(bundle) => bundle,
             Err(refusal) => return Ok(Err(refusal)),
@@ -58,43 +50,33 @@ impl Engine {
         let mut settings = oms::Settings::new(endpoint.clone(), String::new());
         settings.ca_bundle = ca_bundle;
         settings.on_call = Some(self.observer());
-        let project_id = if let Some(id) = &spec.project_id {
-            id.clone()
-        } else {
-            let iam = match self.allowed(spec.iam_endpoint.as_deref(), "iamEndpoint", "iam", &spec.region) {
-                Ok(iam) => iam,
-                Err(refusal) => return Ok(Err(refusal)),
-            };
-            let settings = oms::Settings { endpoint: iam, ..settings.clone() };
-            match oms::find_project_id(settings, keys.credentials.clone(), &spec.region).await {
-                Ok(id) => id,
-                Err(error) => return Ok(Err(refused(&error, "IAM", "iamEndpoint"))),
-            }
+        let identity = match self.identify(connection, &home, &settings).await? {
+            Ok(identity) => identity,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let project_id = match self.project_id(spec, &identity, &settings).await {
+            Ok(id) => id,
+            Err(refusal) => return Ok(Err(refusal)),
         };
         settings.project_id.clone_from(&project_id);
         let key = ProjectKey { endpoint: endpoint.clone(), project_id: project_id.clone() };
         let project = self.projects.get(&key);
         let client =
-            match oms::Client::new(settings.clone(), keys.credentials.clone(), project.budget.clone()) {
+            match oms::Client::new(settings.clone(), identity.credentials.clone(), project.budget.clone()) {
                 Ok(client) => client,
-                Err(error) => return Ok(Err(refused(&error, "OMS", "endpoint"))),
+                Err(error) => return Ok(Err(refused(&error, Place::Oms, spec))),
             };
         // Ready only after a live, signed call.
         let probe = ListTasks { limit: 1, ..ListTasks::default() };
         if let Err(error) = client.list_tasks(&probe, Urgency::User).await {
-            return Ok(Err(refused(&error, "OMS", "endpoint")));
+            return Ok(Err(refused(&error, Place::Oms, spec)));
         }
         if let Err(refusal) = self.consent(connection, &client, status).await {
             return Ok(Err(refusal));
         }
         status.endpoint = Some(endpoint.clone());
         status.project_id = Some(project_id.clone());
-        status.credentials = Some(CredentialsStatus {
-            source: "Secret".into(),
-            secret_name: Some(secret_name.clone()),
-            valid_until: None,
-        });
-        let version = secret.resource_version().unwrap_or_default();
+        status.credentials = Some(identity.status());
         self.sessions.open(Session {
             pinned: PinnedConnection {
                 kind: K::KIND,
@@ -107,43 +89,65 @@ impl Engine {
             region: spec.region.clone(),
             client,
             settings,
-            credentials: keys.credentials,
-            bucket_keys: (!keys.temporary).then(|| (keys.pair, secret_name.clone(), version.clone())),
+            credentials: identity.credentials,
+            bucket_keys: identity.bucket_keys,
             project,
             rate: spec
                 .limits
                 .as_ref()
                 .and_then(|limits| limits.requests_per_second)
                 .map_or(DEFAULT_RATE, |rate| rate as f64),
-            made_from: (connection.meta().generation.unwrap_or_default(), version),
+            made_from: (
+                connection.meta().generation.unwrap_or_default(),
+                identity.secret.map(|(_, version)| version),
+            ),
             usable: true,
             exists: true,
         });
         Ok(Ok(()))
     }
 
-    /// The address to call, if the operator may.
-    fn allowed(
-        &self,
-        given: Option<&str>,
-        field: &str,
-        service: &str,
-        region: &str,
-    ) -> Result<String, Refusal> {
-        let address = given.map_or_else(
-            || format!("https://{service}.{region}.myhuaweicloud.com"),
-            |given| given.trim_end_matches('/').to_owned(),
-        );
-        let check = url::Url::parse(&address)
+    /// The address of OMS, if the operator may call it.
+    fn endpoint(&self, spec: &ConnectionSpec) -> Result<String, Refusal> {
+        self.allowed(&address(spec.endpoint.as_deref(), "oms", &spec.region), "endpoint")
+    }
+
+    /// The address of IAM, if the operator may call it.
+    pub(super) fn iam_endpoint(&self, spec: &ConnectionSpec) -> Result<String, Refusal> {
+        self.allowed(&address(spec.iam_endpoint.as_deref(), "iam", &spec.region), "iamEndpoint")
+    }
+
+    /// The address, if the operator may call it.
+    pub(super) fn allowed(&self, address: &str, field: &str) -> Result<String, Refusal> {
+        let check = url::Url::parse(address)
             .map_err(|error| error.to_string())
             .and_then(|url| (self.settings.endpoints)(&url));
-        check.map(|()| address.clone()).map_err(|why| Refusal {
+        check.map(|()| address.to_owned()).map_err(|why| Refusal {
             reason: Reason::EndpointNotAllowed,
             message: format!(
                 "`spec.{field}` {address} may not be called: {why}. Correct it, or ask the operator's administrator to allow it"
             ),
             hopeless: true,
         })
+    }
+
+    /// The project: the spec's, else the one that the credentials are good for, else IAM's for the region.
+    async fn project_id(
+        &self,
+        spec: &ConnectionSpec,
+        identity: &Identity,
+        settings: &oms::Settings,
+    ) -> Result<String, Refusal> {
+        if let Some(id) = &spec.project_id {
+            return Ok(id.clone());
+        }
+        let own = identity.credentials.project_id(&spec.region).await;
+        if let Some(id) = own.map_err(|error| refused(&error, Place::Iam, spec))? {
+            return Ok(id);
+        }
+        let settings = oms::Settings { endpoint: self.iam_endpoint(spec)?, ..settings.clone() };
+        let found = oms::find_project_id(settings, identity.credentials.clone(), &spec.region).await;
+        found.map_err(|error| refused(&error, Place::Iam, spec))
     }
 
     async fn ca_bundle(
@@ -189,7 +193,7 @@ impl Engine {
         client
             .update_privacy_agreement_record(Urgency::User)
             .await
-            .map_err(|error| refused(&error, "OMS", "endpoint"))?;
+            .map_err(|error| refused(&error, Place::Oms, connection.connection()))?;
         let generation = connection.meta().generation.unwrap_or_default();
         situation::set(
             &mut status.conditions,
@@ -204,49 +208,37 @@ impl Engine {
     }
 }
 
-fn own_keys(spec: &ConnectionSpec, secret: &Secret) -> Result<OwnKeys, Refusal> {
-    let reference = &spec.credentials.secret_ref;
-    let names = reference.keys.clone().unwrap_or_default();
-    let read = |name: &Option<String>, default: &str| {
-        let key = name.as_deref().unwrap_or(default);
-        secrets::value(secret, key).ok_or_else(|| {
-            let (reason, message) = secrets::lacks(&reference.name, key, "spec.credentials.secretRef");
-            refuse(reason, message)
-        })
-    };
-    let access_key = read(&names.access_key, "accessKey")?;
-    let secret_key = read(&names.secret_key, "secretKey")?;
-    let security_token = match &names.security_token {
-        Some(_) => Some(read(&names.security_token, "securityToken")?),
-        None => secrets::value(secret, "securityToken"),
-    };
-    let temporary = security_token.is_some();
-    let pair = BucketKeys::Pair {
-        access_key: access_key.clone(),
-        secret_key: secret_key.clone(),
-        security_token: security_token.clone(),
-    };
-    let access_key = secrecy::ExposeSecret::expose_secret(&access_key).to_owned();
-    Ok(OwnKeys {
-        credentials: oms::Credentials::keys(access_key, secret_key, security_token),
-        pair,
-        temporary,
-    })
+/// Whom a call went to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Oms,
+    Iam,
 }
 
 /// The words for a call that went wrong.
-fn refused(error: &oms::Error, service: &str, field: &str) -> Refusal {
+pub(super) fn refused(error: &oms::Error, place: Place, spec: &ConnectionSpec) -> Refusal {
     use oms::Class;
+    if error.lacks_credentials() {
+        return unavailable(error);
+    }
+    let (service, field) = match place {
+        Place::Oms => ("OMS", "endpoint"),
+        Place::Iam => ("IAM", "iamEndpoint"),
+    };
     let (reason, whose_move) = match error.class() {
-        Class::Credential | Class::BucketCredential => (
-            Reason::CredentialsRejected,
-            "Correct the keys in the Secret named by `spec.credentials.secretRef`; the operator tries again by itself".to_owned(),
-        ),
+        Class::Credential | Class::BucketCredential => {
+            let whose = if spec.credentials.secret_ref.is_some() {
+                "Correct the keys in the Secret named by `spec.credentials.secretRef`; the operator tries again by itself"
+            } else {
+                "Check the agency behind the operator's own credentials and the clock of the node; the operator tries again by itself"
+            };
+            (Reason::CredentialsRejected, whose.to_owned())
+        }
         Class::Permission => (
             Reason::PermissionDenied,
-            "Grant the missing permission to the owner of the keys, or correct `spec.projectId`; the operator tries again".to_owned(),
+            "Grant the missing permission to the owner of the credentials, or correct `spec.projectId`; the operator tries again".to_owned(),
         ),
-        Class::Missing | Class::Invalid | Class::NotFound if service == "IAM" => (
+        Class::Missing | Class::Invalid | Class::NotFound if place == Place::Iam => (
             Reason::ProjectNotFound,
             "Correct `spec.region`, or set `spec.projectId`; the operator tries again".to_owned(),
         ),
@@ -262,4 +254,17 @@ fn refused(error: &oms::Error, service: &str, field: &str) -> Refusal {
     let code = error.code().map_or_else(String::new, |code| format!(" ({code})"));
     let message = error.message().trim_end_matches('.');
     refuse(reason, format!("{service} did not accept a call{code}: {message}. {whose_move}"))
+}
+
+/// The words for a source that gave no credentials.
+fn unavailable(error: &oms::Error) -> Refusal {
+    use oms::Class;
+    let reason = match error.class() {
+        Class::Credential => Reason::CredentialsRejected,
+        Class::Permission => Reason::PermissionDenied,
+        _ => Reason::CredentialsUnavailable,
+    };
+    let message = error.message().trim_end_matches('.');
+    let remedy = error.remedy().unwrap_or("The operator tries again by itself").trim_end_matches('.');
+    refuse(reason, format!("No credentials for OMS: {message}. {remedy}"))
 }

@@ -1,13 +1,16 @@
-//! One pass of a Connection or ClusterConnection: from keys to a session that a live, signed call has proved.
+//! One pass of a Connection or ClusterConnection: from credentials to a session that a live call has proved.
 //!
-//! A ready connection costs no call to OMS: only the version of its Secret is looked at from time to time.
+//! A ready connection costs no call to OMS: only the version of its Secret is looked at from time to time, and credentials that end
+//! by themselves are renewed when that is due.
 
 mod connect;
+mod identity;
 
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
@@ -16,10 +19,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::kubernetes::{bounded, replace_status};
+use super::session::Session;
 use super::{Attempt, Engine, Error};
 use crate::api::conditions::{Reason, types};
 use crate::api::{self, ClusterConnection, Connection, ConnectionKind, ConnectionSpec, ConnectionStatus};
 use crate::plan;
+use crate::plan::connection::Refusal;
 use crate::plan::situation;
 
 /// How long after a refusal a connection is tried again.
@@ -27,6 +32,9 @@ const RETRY: Duration = Duration::from_secs(30);
 
 /// How long the same refused keys are not tried again.
 const REFUSED_KEYS_PAUSE: Duration = Duration::from_mins(10);
+
+/// How long a connection rests at least between two renewals.
+const SHORTEST_REST: Duration = Duration::from_millis(250);
 
 /// What the two kinds have in common.
 pub trait AnyConnection:
@@ -99,8 +107,8 @@ impl Engine {
         if !(self.settings.leads)() {
             return Ok(Action::requeue(Duration::from_secs(1)));
         }
-        if self.is_current(connection, &uid).await? {
-            return Ok(Action::requeue(check));
+        if let Some(session) = self.current(connection, &uid).await? {
+            return self.keep_fresh(connection, &uid, &session, check).await;
         }
         let secret_version = self.secret_version(connection).await?;
         if self.spares_refused_keys(connection, &uid, secret_version.as_ref()) {
@@ -108,22 +116,35 @@ impl Engine {
         }
         let mut status = connection.stored().cloned().unwrap_or_default();
         let outcome = self.connect(connection, &uid, &mut status).await?;
+        self.tell(connection, &uid, (status, outcome.err()), secret_version).await
+    }
+
+    /// Remembers and tells what came of a try, and wakes who waits for it.
+    async fn tell<K: AnyConnection>(
+        self: &Arc<Self>,
+        connection: &K,
+        uid: &str,
+        (status, refusal): (ConnectionStatus, Option<Refusal>),
+        secret_version: Option<String>,
+    ) -> Result<Action, Error> {
+        // Only keys and passwords are locked by too many failures.
+        let may_lock = connection.connection().credentials.secret_ref.is_some();
+        let rejected = refusal.as_ref().is_some_and(|refusal| refusal.reason == Reason::CredentialsRejected);
         self.note_attempt(
-            &uid,
+            uid,
             Attempt {
                 at: self.clock.now(),
                 generation: connection.meta().generation,
                 secret_version,
-                keys_refused: outcome
-                    .as_ref()
-                    .is_err_and(|refusal| refusal.reason == Reason::CredentialsRejected),
-                refusal: outcome.as_ref().err().map(|refusal| refusal.message.clone()),
+                keys_refused: may_lock && rejected,
+                refusal: refusal.as_ref().map(|refusal| refusal.message.clone()),
             },
         );
-        let again = match &outcome {
-            Ok(()) => check,
-            Err(refusal) => {
-                self.sessions.mark_unusable(&uid);
+        let check = self.clock.real(self.settings.policy.secret_check_interval);
+        let again = match &refusal {
+            None => self.until_due(uid, check),
+            Some(refusal) => {
+                self.sessions.mark_unusable(uid);
                 if refusal.hopeless { check } else { self.clock.real(RETRY) }
             }
         };
@@ -131,7 +152,7 @@ impl Engine {
         let generation = connection.meta().generation.unwrap_or_default();
         let requested = connection.annotations().get(api::RECONCILE_REQUESTED_AT).cloned();
         let now = self.clock.now();
-        let status = plan::connection::tell(status, outcome.as_ref().err(), (generation, requested), now);
+        let status = plan::connection::tell(status, refusal.as_ref(), (generation, requested), now);
         match self.store_status(connection, status).await {
             Err(error) if error.is_conflict() => Ok(Action::requeue(Duration::from_millis(200))),
             Err(error) if error.is_not_found() => Ok(Action::await_change()),
@@ -140,9 +161,42 @@ impl Engine {
         }
     }
 
-    /// Whether the session was made from this very spec and Secret, and nobody asks for a look.
-    async fn is_current<K: AnyConnection>(&self, connection: &K, uid: &str) -> Result<bool, Error> {
-        let Some(session) = self.sessions.get(uid).filter(|session| session.usable) else { return Ok(false) };
+    /// A ready connection stays ready as long as its credentials hold; status says until when that is.
+    async fn keep_fresh<K: AnyConnection>(
+        self: &Arc<Self>,
+        connection: &K,
+        uid: &str,
+        session: &Session,
+        check: Duration,
+    ) -> Result<Action, Error> {
+        let mut status = connection.stored().cloned().unwrap_or_default();
+        if let Err(error) = session.credentials.refresh().await {
+            let refusal = connect::refused(&error, connect::Place::Iam, connection.connection());
+            return self.tell(connection, uid, (status, Some(refusal)), session.made_from.1.clone()).await;
+        }
+        if let Some(credentials) = &mut status.credentials {
+            credentials.valid_until = identity::valid_until(&session.credentials);
+        }
+        match self.store_status(connection, status).await {
+            Err(error) if error.is_conflict() => Ok(Action::requeue(Duration::from_millis(200))),
+            Err(error) if error.is_not_found() => Ok(Action::await_change()),
+            Err(error) => Err(error),
+            Ok(()) => Ok(Action::requeue(self.until_due(uid, check))),
+        }
+    }
+
+    /// How long a ready connection rests: until its Secret is looked at, or until its credentials are due. Those end by the wall
+    /// clock.
+    fn until_due(&self, uid: &str, check: Duration) -> Duration {
+        let due = self.sessions.get(uid).and_then(|session| session.credentials.renewal_due());
+        let until =
+            due.map(|due| Duration::try_from(due.duration_since(Timestamp::now())).unwrap_or_default());
+        until.map_or(check, |until| check.min(until.max(SHORTEST_REST)))
+    }
+
+    /// The session, if it was made from this very spec and Secret, and nobody asks for a look.
+    async fn current<K: AnyConnection>(&self, connection: &K, uid: &str) -> Result<Option<Session>, Error> {
+        let Some(session) = self.sessions.get(uid).filter(|session| session.usable) else { return Ok(None) };
         let (generation, version) = &session.made_from;
         let status = connection.stored();
         let told = status.is_some_and(|status| {
@@ -153,15 +207,17 @@ impl Engine {
                     == connection.annotations().get(api::RECONCILE_REQUESTED_AT)
         });
         if !told || connection.meta().generation != Some(*generation) {
-            return Ok(false);
+            return Ok(None);
         }
-        Ok(self.secret_version(connection).await?.as_ref() == Some(version))
+        let current = self.secret_version(connection).await? == *version;
+        Ok(current.then_some(session))
     }
 
-    /// The version of a connection's Secret: its metadata alone are read.
+    /// The version of a connection's Secret, if it has one: its metadata alone are read.
     async fn secret_version<K: AnyConnection>(&self, connection: &K) -> Result<Option<String>, Error> {
+        let Some(reference) = &connection.connection().credentials.secret_ref else { return Ok(None) };
+        let name = &reference.name;
         let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &self.home(connection));
-        let name = &connection.connection().credentials.secret_ref.name;
         let found =
             bounded(secrets.get_metadata_opt(name), |source| Error::Read { what: "a Secret", source })
                 .await?;

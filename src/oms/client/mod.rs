@@ -14,8 +14,8 @@ use http::Method;
 use secrecy::SecretString;
 
 use super::budget::{Budget, Urgency};
-use super::credentials::Credentials;
 use super::error::Error;
+use super::identity::Credentials;
 use super::model::{Body, Checked, Reply};
 use super::settings::Settings;
 use super::sign;

@@ -3,12 +3,12 @@
 use http::Method;
 use serde::Deserialize;
 
-use super::budget::{Budget, Urgency};
-use super::codes::Class;
-use super::credentials::Credentials;
-use super::error::{Delivery, Error};
-use super::settings::Settings;
-use super::transport::{Call, Transport};
+use super::Credentials;
+use crate::oms::budget::{Budget, Urgency};
+use crate::oms::codes::Class;
+use crate::oms::error::{Delivery, Error};
+use crate::oms::settings::Settings;
+use crate::oms::transport::{Call, Transport};
 
 const OPERATION: &str = "KeystoneListProjects";
 
