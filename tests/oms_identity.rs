@@ -14,8 +14,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use oms_operator::oms::{
-    Ambient, AmbientSettings, AmbientSource, Budget, Class, Client, CreateTask, Credentials, Delivery, Error,
-    ListTasks, Login, Scope, Settings, Source, Urgency, find_project_id,
+    Ambient, AmbientSettings, AmbientSource, Budget, Class, Client, CreateTask, Credentials, Delivery,
+    DestinationNode, Error, ListTasks, Login, Scope, Settings, Source, SourceNode, Urgency, find_project_id,
 };
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -151,6 +151,29 @@ fn client(oms: &Server, credentials: &Credentials) -> Client {
     Client::new(Settings::new(oms.url(), PROJECT), credentials.clone(), Budget::new(1000.0)).unwrap()
 }
 
+fn create_request() -> CreateTask {
+    CreateTask {
+        task_type: "object".into(),
+        src_node: SourceNode {
+            cloud_type: "AWS".into(),
+            region: Some("eu-west-1".into()),
+            bucket: Some("photos".into()),
+            ak: Some("source-ak".into()),
+            sk: Some("source-sk".into()),
+            object_key: vec!["2024/".into()],
+            ..SourceNode::default()
+        },
+        dst_node: DestinationNode {
+            ak: "destination-ak".into(),
+            sk: "destination-sk".into(),
+            region: REGION.into(),
+            bucket: "archive".into(),
+            ..DestinationNode::default()
+        },
+        ..CreateTask::default()
+    }
+}
+
 async fn list(client: &Client) -> Result<(), Error> {
     client.list_tasks(&ListTasks::default(), Urgency::User).await.map(drop)
 }
@@ -280,7 +303,7 @@ async fn a_token_that_is_refused_is_renewed_and_the_call_made_again_once_even_a_
     let client = client(&oms, &password(&iam));
     list(&client).await.unwrap();
     revoked.store(1, Ordering::SeqCst);
-    let created = client.create_task(&CreateTask::default(), Urgency::Create).await.unwrap();
+    let created = client.create_task(&create_request(), Urgency::Create).await.unwrap();
     assert_eq!(created.id.get(), 7);
     let posts: Vec<_> = oms.seen().into_iter().filter(|seen| seen.line.starts_with("POST")).collect();
     let tokens: Vec<_> = posts.iter().map(|seen| seen.header("x-auth-token")).collect();
