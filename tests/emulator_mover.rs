@@ -91,6 +91,8 @@ impl Bench {
         Job {
             task_id: 260_635_103_393_672,
             task_name: "source-destination-20260101080000000_001".into(),
+            group: None,
+            range: None,
             task_type: TaskType::Prefix,
             source: Source::S3(location(&self.source_store.endpoint(), "source")),
             object_keys: vec![String::new()],

@@ -58,7 +58,7 @@ async fn index() -> Json<Value> {
         "DELETE /faults": "delete all; DELETE /faults/{id}: one",
         "GET /clock": "service time and its pace",
         "POST /clock": "{advanceMs, scale, signatureOffsetMs}",
-        "GET /state": "tasks, without secrets",
+        "GET /state": "tasks and groups, without secrets",
         "POST /reset": "forget everything but the clock and what is in the stores",
     }))
 }
@@ -196,7 +196,19 @@ async fn show_state(State(service): State<Arc<Service>>) -> Json<Value> {
             shown
         })
         .collect();
-    Json(json!({ "now": now, "projects": projects, "tasks": tasks, "syncTasks": sync_tasks }))
+    let groups: Vec<Value> = state
+        .ledger
+        .groups()
+        .map(|group| {
+            let mut shown = service.shown_group(&state, group, now);
+            shown["project"] = json!(group.project);
+            shown["created"] = json!(group.created);
+            shown
+        })
+        .collect();
+    Json(json!({
+        "now": now, "projects": projects, "tasks": tasks, "groups": groups, "syncTasks": sync_tasks,
+    }))
 }
 
 async fn reset(State(service): State<Arc<Service>>) -> StatusCode {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
+    groups::Group,
     mover::Outcome,
     persist::Record,
     sync::ledger::SyncLedger,
@@ -23,14 +24,36 @@ pub struct Ledger {
     active: BTreeSet<u64>,
     /// Sequences of the tasks that belong to something, by its ID.
     members: HashMap<String, BTreeSet<u64>>,
+    groups: BTreeMap<u64, Group>,
+    group_sequences: HashMap<String, u64>,
     projects: HashMap<String, ProjectLedger>,
     last_sequence: u64,
+    last_group: u64,
 }
 
 #[derive(Debug, Default)]
 struct ProjectLedger {
     agreement: bool,
-    created: VecDeque<Timestamp>,
+    created: Creations,
+    groups_created: Creations,
+}
+
+/// The creations of the last 24 hours.
+#[derive(Debug, Default)]
+struct Creations(VecDeque<Timestamp>);
+
+impl Creations {
+    fn in_a_day(&mut self, now: Timestamp) -> usize {
+        let since = day_before(now);
+        while self.0.front().is_some_and(|at| *at <= since) {
+            self.0.pop_front();
+        }
+        self.0.len()
+    }
+
+    fn since(&self, since: Timestamp) -> impl Iterator<Item = Timestamp> {
+        self.0.iter().copied().filter(move |at| *at > since)
+    }
 }
 
 /// A page of a list, and how many tasks there are on all pages.
@@ -57,6 +80,16 @@ impl Ledger {
                 Record::Gone { id } => {
                     ledger.remove(id);
                 }
+                Record::Group { group, tasks } => {
+                    ledger.put_group(*group);
+                    for task in tasks {
+                        ledger.put(task);
+                    }
+                }
+                Record::GroupGone { id } => {
+                    ledger.remove_group(&id);
+                }
+                Record::GroupCreated { project, at } => ledger.count_group(&project, at),
                 Record::Agreement { project } => ledger.accept_agreement(&project),
                 Record::Created { project, at } => ledger.count_creation(&project, at),
                 Record::SyncTask(task) => ledger.sync.put(*task),
@@ -92,14 +125,19 @@ impl Ledger {
             if ledger.agreement {
                 records.push(Record::Agreement { project: project.clone() });
             }
+            let of = |project: &str| project.to_owned();
+            records
+                .extend(ledger.created.since(since).map(|at| Record::Created { project: of(project), at }));
             records.extend(
                 ledger
-                    .created
-                    .iter()
-                    .filter(|at| **at > since)
-                    .map(|at| Record::Created { project: project.clone(), at: *at }),
+                    .groups_created
+                    .since(since)
+                    .map(|at| Record::GroupCreated { project: of(project), at }),
             );
         }
+        let groups = self.groups.values();
+        records
+            .extend(groups.map(|group| Record::Group { group: Box::new(group.clone()), tasks: Vec::new() }));
         records.extend(self.tasks.values().map(|task| Record::Task(Box::new(task.clone()))));
         records.extend(
             self.sync
@@ -116,7 +154,12 @@ impl Ledger {
             .values()
             .flat_map(|task| [Some(task.created), Some(task.waiting_since), task.started, task.ended])
             .flatten()
-            .chain(self.projects.values().filter_map(|project| project.created.back().copied()))
+            .chain(self.groups.values().map(|group| group.since))
+            .chain(self.projects.values().flat_map(|project| {
+                { [&project.created, &project.groups_created].map(|creations| creations.0.back().copied()) }
+                    .into_iter()
+                    .flatten()
+            }))
             .chain(self.sync.latest())
             .max()
     }
@@ -234,17 +277,70 @@ impl Ledger {
 
     /// Tasks that a project created in the last 24 hours.
     pub fn created_in_a_day(&mut self, project: &str, now: Timestamp) -> usize {
-        let since = day_before(now);
-        let created = &mut self.projects.entry(project.to_owned()).or_default().created;
-        while created.front().is_some_and(|at| *at <= since) {
-            created.pop_front();
-        }
-        created.len()
+        self.project(project).created.in_a_day(now)
     }
 
     /// Counts a creation.
     pub fn count_creation(&mut self, project: &str, at: Timestamp) {
-        self.projects.entry(project.to_owned()).or_default().created.push_back(at);
+        self.project(project).created.0.push_back(at);
+    }
+
+    /// Groups that a project created in the last 24 hours.
+    pub fn groups_created_in_a_day(&mut self, project: &str, now: Timestamp) -> usize {
+        self.project(project).groups_created.in_a_day(now)
+    }
+
+    /// Counts the creation of a group.
+    pub fn count_group(&mut self, project: &str, at: Timestamp) {
+        self.project(project).groups_created.0.push_back(at);
+    }
+
+    fn project(&mut self, id: &str) -> &mut ProjectLedger {
+        self.projects.entry(id.to_owned()).or_default()
+    }
+
+    /// The sequence number for the next group.
+    pub fn next_group(&self) -> u64 {
+        self.last_group + 1
+    }
+
+    /// Adds or replaces a group.
+    pub fn put_group(&mut self, group: Group) {
+        self.last_group = self.last_group.max(group.sequence);
+        self.group_sequences.insert(group.id.clone(), group.sequence);
+        self.groups.insert(group.sequence, group);
+    }
+
+    /// A group of a project.
+    pub fn group(&self, project: &str, id: &str) -> Option<&Group> {
+        self.find_group(id).filter(|group| group.project == project)
+    }
+
+    /// A group of whatever project.
+    pub fn find_group(&self, id: &str) -> Option<&Group> {
+        self.groups.get(self.group_sequences.get(id)?)
+    }
+
+    /// Changes a group. `None`: there is no such group.
+    pub fn change_group<T>(&mut self, id: &str, change: impl FnOnce(&mut Group) -> T) -> Option<T> {
+        self.groups.get_mut(self.group_sequences.get(id)?).map(change)
+    }
+
+    /// Removes a group and its tasks, whose IDs are returned.
+    pub fn remove_group(&mut self, id: &str) -> Vec<u64> {
+        if let Some(sequence) = self.group_sequences.remove(id) {
+            self.groups.remove(&sequence);
+        }
+        let tasks: Vec<u64> = self.members(id).map(|task| task.id).collect();
+        for task in &tasks {
+            self.remove(*task);
+        }
+        tasks
+    }
+
+    /// All groups, the newest first.
+    pub fn groups(&self) -> impl DoubleEndedIterator<Item = &Group> {
+        self.groups.values().rev()
     }
 
     /// Whether the project accepted the privacy agreement.
@@ -254,7 +350,7 @@ impl Ledger {
 
     /// The project accepts the privacy agreement.
     pub fn accept_agreement(&mut self, project: &str) {
-        self.projects.entry(project.to_owned()).or_default().agreement = true;
+        self.project(project).agreement = true;
     }
 
     /// The waiting tasks of a project that should run now, the most urgent first: by priority, then by time in the

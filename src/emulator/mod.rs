@@ -6,6 +6,7 @@ pub mod admin;
 pub mod clock;
 pub mod config;
 pub mod faults;
+pub mod groups;
 pub mod journal;
 pub mod ledger;
 pub mod mover;

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use super::{
+    groups::Group,
     mover::Checkpoint,
     sync::{statistics::Verdict, task::SyncTask},
     tasks::Task,
@@ -43,6 +44,25 @@ pub enum Record {
     Gone {
         /// The task.
         id: u64,
+    },
+    /// A group as it is now, with those of its tasks that changed with it: all of it or nothing.
+    Group {
+        /// The group.
+        group: Box<Group>,
+        /// The tasks.
+        tasks: Vec<Task>,
+    },
+    /// A group is gone, and its tasks with it.
+    GroupGone {
+        /// The group.
+        id: String,
+    },
+    /// A group was created, which counts for 24 hours even if it is deleted.
+    GroupCreated {
+        /// The project.
+        project: String,
+        /// When.
+        at: Timestamp,
     },
     /// The privacy agreement of a project was accepted.
     Agreement {

@@ -47,6 +47,14 @@ operations! {
     StartTask                    POST   "/v2/{project}/tasks/{target}/start"            Signed;
     StopTask                     POST   "/v2/{project}/tasks/{target}/stop"             Signed;
     UpdateBandwidthPolicy        PUT    "/v2/{project}/tasks/{target}/bandwidth-policy" Signed;
+    CreateTaskGroup              POST   "/v2/{project}/taskgroups"                      Signed;
+    ListTaskGroup                GET    "/v2/{project}/taskgroups"                      Signed;
+    ShowTaskGroup                GET    "/v2/{project}/taskgroups/{target}"             Signed;
+    DeleteTaskGroup              DELETE "/v2/{project}/taskgroups/{target}"             Signed;
+    StartTaskGroup               PUT    "/v2/{project}/taskgroups/{target}/start"       Signed;
+    StopTaskGroup                PUT    "/v2/{project}/taskgroups/{target}/stop"        Signed;
+    RetryTaskGroup               PUT    "/v2/{project}/taskgroups/{target}/retry"       Signed;
+    UpdateTaskGroup              PUT    "/v2/{project}/taskgroups/{target}/update"      Signed;
     CreateSyncTask               POST   "/v2/{project}/sync-tasks"                      Signed;
     ListSyncTasks                GET    "/v2/{project}/sync-tasks"                      Signed;
     ShowSyncTask                 GET    "/v2/{project}/sync-tasks/{target}"             Signed;
@@ -174,6 +182,14 @@ mod tests {
             ("POST", "/v2/p/tasks/1/start", "StartTask"),
             ("POST", "/v2/p/tasks/1/stop", "StopTask"),
             ("PUT", "/v2/p/tasks/1/bandwidth-policy", "UpdateBandwidthPolicy"),
+            ("POST", "/v2/p/taskgroups", "CreateTaskGroup"),
+            ("GET", "/v2/p/taskgroups", "ListTaskGroup"),
+            ("GET", "/v2/p/taskgroups/g", "ShowTaskGroup"),
+            ("DELETE", "/v2/p/taskgroups/g", "DeleteTaskGroup"),
+            ("PUT", "/v2/p/taskgroups/g/start", "StartTaskGroup"),
+            ("PUT", "/v2/p/taskgroups/g/stop", "StopTaskGroup"),
+            ("PUT", "/v2/p/taskgroups/g/retry", "RetryTaskGroup"),
+            ("PUT", "/v2/p/taskgroups/g/update", "UpdateTaskGroup"),
             ("GET", "/v3/projects", "ListProjects"),
         ] {
             let route = Route::of(&method.parse().unwrap(), path).unwrap();
@@ -183,6 +199,8 @@ mod tests {
             ("PATCH", "/v2/p/tasks"),
             ("POST", "/v2/p/tasks/1"),
             ("PUT", "/v2/p/tasks/1/access-keys"),
+            ("POST", "/v2/p/taskgroups/g/start"),
+            ("PUT", "/v2/p/taskgroups/g"),
             ("GET", "/this-is-no-version"),
         ] {
             assert_eq!(Route::of(&method.parse().unwrap(), path), None, "{method} {path}");

@@ -11,10 +11,10 @@ use super::{
     persist::Record,
     service::{Run, Service, State},
     sync::run::SyncRun,
-    tasks::{Failure, Status, Task, later, milliseconds},
+    tasks::{Failure, MemberOf, Status, Task, later, milliseconds},
     wire::{
         bandwidth::BandwidthWindow,
-        request::{SourceKeys, has_crc64},
+        request::{Definition, SourceKeys, TaskKeys, has_crc64},
     },
 };
 
@@ -39,6 +39,7 @@ impl Service {
             self.start_run(&mut state, id);
         }
         self.resume_sync_runs(&mut state);
+        self.resume_groups(&state);
     }
 
     /// Serves the queue until the service stops.
@@ -74,6 +75,7 @@ impl Service {
             state.ledger.change(id, |task| task.expire(now));
             self.record_task(&state, id);
         }
+        let next_of_groups = self.serve_groups(&mut state, now);
         for project in &self.config.projects {
             let places = limits.running_tasks(&project.region);
             for id in state.ledger.next_to_run(&project.id, places, |task| task.ready_at(behaviour) <= now) {
@@ -91,7 +93,7 @@ impl Service {
                 _ => task.expires_at(limits.waiting_days),
             })
             .min()
-            .unwrap_or(Timestamp::MAX)
+            .map_or(next_of_groups, |next| next.min(next_of_groups))
     }
 
     fn record_task(&self, state: &std::sync::MutexGuard<'_, State>, id: u64) {
@@ -105,7 +107,7 @@ impl Service {
 
     fn start_run(self: &Arc<Self>, state: &mut std::sync::MutexGuard<'_, State>, id: u64) {
         let Some(task) = state.ledger.find(id) else { return };
-        let job = match self.job(task) {
+        let job = match self.job_of_task(task) {
             Ok(job) => job,
             Err(failure) => {
                 let now = self.clock.now();
@@ -161,19 +163,28 @@ impl Service {
         }
     }
 
-    /// What the mover is told to do for a task, with the addresses that stores have now.
-    fn job(&self, task: &Task) -> Result<Job, Failure> {
-        let definition = &task.definition;
+    fn job_of_task(&self, task: &Task) -> Result<Job, Failure> {
+        let keys = task.keys.as_ref().ok_or_else(|| Failure {
+            code: "TRF.0001".to_owned(),
+            message: "The task has lost its keys".to_owned(),
+        })?;
+        let group = match &task.member_of {
+            Some(MemberOf::Group(id)) => Some(id.clone()),
+            Some(MemberOf::Sync(_)) | None => None,
+        };
+        let job = self.job(&task.definition, keys)?;
+        Ok(Job { task_id: task.id, task_name: task.name.clone(), group, ..job })
+    }
+
+    /// What the mover is told to do for a definition, with the addresses that stores have now. ID and name of the task
+    /// are still to be filled in.
+    pub fn job(&self, definition: &Definition, keys: &TaskKeys) -> Result<Job, Failure> {
         let missing = |code: &str, cloud: &str, region: &str| Failure {
             code: code.to_owned(),
             message: format!(
                 "No store stands for cloud {cloud}, region {region}; add one to `stores` or `embeddedStores`"
             ),
         };
-        let keys = task.keys.as_ref().ok_or_else(|| Failure {
-            code: "TRF.0001".to_owned(),
-            message: "The task has lost its keys".to_owned(),
-        })?;
         let source = if definition.source_bucket.is_empty() {
             Source::UrlList
         } else {
@@ -203,11 +214,13 @@ impl Service {
             .find("HuaweiCloud", region)
             .ok_or_else(|| missing("TRF.0061", "HuaweiCloud", region))?;
         Ok(Job {
-            task_id: task.id,
-            task_name: task.name.clone(),
+            task_id: 0,
+            task_name: String::new(),
+            group: None,
             task_type: definition.task_type,
             source,
             object_keys: definition.object_keys.clone().unwrap_or_default(),
+            range: definition.range.clone(),
             list_file: definition.list_file.clone(),
             destination: store.location(region, &definition.destination_bucket, keys.destination.clone()),
             save_prefix: definition.save_prefix.clone(),

@@ -160,6 +160,27 @@ impl Task {
         }
     }
 
+    /// A new task of a group or synchronization task, the `index`-th of those that it makes at this moment. Their IDs and
+    /// names count on from that moment, so that no two are alike.
+    pub fn create_member(
+        request: CreateTask,
+        owner: MemberOf,
+        index: u32,
+        sequence: u64,
+        project: &str,
+        now: Timestamp,
+    ) -> Self {
+        let moment = moment_of_member(index, now);
+        let id = id(moment, 0);
+        let name = name(&request.definition, id, moment);
+        Self { name, member_of: Some(owner), ..Self::create(request, id, sequence, project, now) }
+    }
+
+    /// The ID that [`Task::create_member`] would give.
+    pub fn id_of_member(index: u32, now: Timestamp) -> u64 {
+        id(moment_of_member(index, now), 0)
+    }
+
     /// StopTask: 2 becomes 7 with the answer. A waiting task cannot be stopped.
     pub fn stop(&mut self, now: Timestamp) -> Result<(), Refusal> {
         match self.status {
@@ -199,16 +220,36 @@ impl Task {
         now: Timestamp,
     ) -> Result<(), Refusal> {
         self.check_start(migrate_failed_object)?;
-        if migrate_failed_object {
-            self.checkpoint = self.checkpoint.for_failed_objects().ok_or(FAILED_LIST_MISSING)?;
+        let checkpoint = if migrate_failed_object {
+            self.checkpoint.for_failed_objects().ok_or(FAILED_LIST_MISSING)?
         } else if self.status == Status::Failed {
-            self.checkpoint = Checkpoint::default();
-        }
+            Checkpoint::default()
+        } else {
+            std::mem::take(&mut self.checkpoint)
+        };
+        self.wait(keys, checkpoint, now);
+        Ok(())
+    }
+
+    /// Goes back into the queue, to begin from a checkpoint.
+    pub fn wait(&mut self, keys: TaskKeys, checkpoint: Checkpoint, now: Timestamp) {
+        self.checkpoint = checkpoint;
         self.keys = Some(keys);
         self.failure = None;
         self.status = Status::Waiting;
         self.waiting_since = now;
-        Ok(())
+    }
+
+    /// The owner of the task stops: what runs is stopped, and what waits does not run.
+    pub fn stop_with_owner(&mut self, now: Timestamp) {
+        match self.status {
+            Status::Running => {
+                self.status = Status::Stopping;
+                self.stop_requested = Some(now);
+            }
+            Status::Waiting => self.rest(Status::Stopped, now),
+            Status::Stopped | Status::Failed | Status::Succeeded | Status::Stopping => {}
+        }
     }
 
     /// Whether DeleteTask would be accepted. For a while after a stop it is not, although the state is 3: the service
@@ -294,6 +335,10 @@ impl Task {
         self.stop_requested = None;
         self.keys = None;
     }
+}
+
+fn moment_of_member(index: u32, now: Timestamp) -> Timestamp {
+    later(now, SignedDuration::from_millis(i64::from(index)))
 }
 
 /// A duration of the configuration.

@@ -4,6 +4,7 @@
 
 mod admin;
 mod gateway;
+mod groups;
 mod process;
 mod sync;
 mod tasks;

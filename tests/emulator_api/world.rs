@@ -44,14 +44,14 @@ pub fn config(changes: Value) -> Config {
         ],
         "behaviour": {
             "privacyAgreementAccepted": true, "taskStartDelayMs": 0, "minimumRunMs": 0, "pauseMs": 0,
-            "staleInProgressMs": 0,
+            "staleInProgressMs": 0, "groupStartDelayMs": 0, "groupCreationMs": 0, "groupDeletionMs": 0,
         },
     });
     merge(&mut config, changes);
     Config::parse(&config.to_string()).unwrap()
 }
 
-fn merge(into: &mut Value, from: Value) {
+pub fn merge(into: &mut Value, from: Value) {
     match (into, from) {
         (Value::Object(into), Value::Object(from)) => {
             for (name, value) in from {

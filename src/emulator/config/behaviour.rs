@@ -33,6 +33,23 @@ pub struct Behaviour {
     /// Unit of `migrate_since` in answers; requests are always in seconds. Default `milliseconds`, as the reference
     /// says.
     pub migrate_since_unit: TimeUnit,
+    /// Objects that one task of a group copies at most; a prefix with more is split into several tasks. The service
+    /// says nothing of how it splits. Default 10000.
+    pub group_task_objects: usize,
+    /// Milliseconds that a group waits at least (state 0) before it goes on. Default 500.
+    pub group_start_delay_ms: u64,
+    /// Milliseconds for which a group creates its tasks at least (state 1). A large number keeps it there. Default 1000.
+    pub group_creation_ms: u64,
+    /// Milliseconds between an accepted delete of a group and its disappearance; half of them in state 8, half in 9.
+    /// Default 2000.
+    pub group_deletion_ms: u64,
+    /// Show how many tasks a group has in which state. Default false: the service answers `null`.
+    pub group_task_numbers: bool,
+    /// A group can be stopped while it creates its tasks, as the reference says. Default false, as the service answers.
+    pub group_stop_while_creating: bool,
+    /// A stop of a group that is at rest is refused with OMS.0066, as the service has been seen to do, and not with
+    /// OMS.1038. Default false.
+    pub group_stop_at_rest_as_task: bool,
     /// Objects that one task copies per second of service time at most. Default: as fast as it goes.
     pub object_rate: Option<f64>,
     /// Readings about synchronization tasks.
@@ -52,6 +69,13 @@ impl Default for Behaviour {
             not_found_status: 400,
             stale_in_progress_ms: 2000,
             migrate_since_unit: TimeUnit::Milliseconds,
+            group_task_objects: 10_000,
+            group_start_delay_ms: 500,
+            group_creation_ms: 1000,
+            group_deletion_ms: 2000,
+            group_task_numbers: false,
+            group_stop_while_creating: false,
+            group_stop_at_rest_as_task: false,
             object_rate: None,
             sync: SyncBehaviour::default(),
         }

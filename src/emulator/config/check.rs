@@ -79,6 +79,9 @@ impl Config {
         if self.behaviour.object_rate.is_some_and(|rate| !(rate.is_finite() && rate > 0.0)) {
             return Err(wrong("behaviour.objectRate", "must be a positive number"));
         }
+        if self.behaviour.group_task_objects == 0 {
+            return Err(wrong("behaviour.groupTaskObjects", "must be a positive number"));
+        }
         if self.limits.gateway.is_some_and(|limit| limit.requests == 0 || limit.minutes == 0) {
             return Err(wrong("limits.gateway", "needs positive numbers"));
         }

@@ -12,6 +12,13 @@ pub struct Limits {
     pub waiting_tasks: usize,
     /// Tasks running at once per project. Default 5, and 10 in cn-north-1 and cn-south-1.
     pub running_tasks: Option<usize>,
+    /// Groups created per project in 24 hours; one more is refused with OMS.1037. Default 100.
+    pub groups_per_day: usize,
+    /// Groups at work at once per project (states 1, 2 and 7); others wait in state 0. Default 5, and 10 in cn-north-1 and
+    /// cn-south-1.
+    pub running_groups: Option<usize>,
+    /// List files in the folder of a group; more fail its creation with S3M.1045. Default 2000.
+    pub group_list_files: usize,
     /// Days after which a waiting task fails with TRF.0003. Default 30.
     pub waiting_days: u32,
     /// Task IDs per batch update. Default 20.
@@ -44,6 +51,9 @@ impl Default for Limits {
             tasks_per_day: 1500,
             waiting_tasks: 1500,
             running_tasks: None,
+            groups_per_day: 100,
+            running_groups: None,
+            group_list_files: 2000,
             waiting_days: 30,
             batch_tasks: 20,
             object_keys: 500,
@@ -62,8 +72,17 @@ impl Default for Limits {
 impl Limits {
     /// How many tasks may run at once in a project of `region`.
     pub fn running_tasks(&self, region: &str) -> usize {
-        self.running_tasks.unwrap_or(if matches!(region, "cn-north-1" | "cn-south-1") { 10 } else { 5 })
+        self.running_tasks.unwrap_or(places(region))
     }
+
+    /// How many groups may be at work at once in a project of `region`.
+    pub fn running_groups(&self, region: &str) -> usize {
+        self.running_groups.unwrap_or(places(region))
+    }
+}
+
+fn places(region: &str) -> usize {
+    if matches!(region, "cn-north-1" | "cn-south-1") { 10 } else { 5 }
 }
 
 /// So many calls in so much time.

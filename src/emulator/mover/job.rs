@@ -14,6 +14,9 @@ pub struct Job {
     pub task_id: u64,
     /// Generated name of the task; also the name of its folder `oms/task/<name>/` in the destination bucket.
     pub task_name: String,
+    /// The group that the task belongs to: its lists are then in the group's folder, `oms/task_group/<id>/`.
+    #[serde(default)]
+    pub group: Option<String>,
     /// How objects are selected.
     pub task_type: TaskType,
     /// Where objects come from.
@@ -21,6 +24,9 @@ pub struct Job {
     /// Names or prefixes for the types `object` and `prefix`; `[""]` is the whole bucket.
     #[serde(default)]
     pub object_keys: Vec<String>,
+    /// The part of each prefix that is copied; absent for all of it.
+    #[serde(default)]
+    pub range: Option<KeyRange>,
     /// The list for the types `list` and `url_list`; read at the destination's endpoint with the destination's keys.
     #[serde(default)]
     pub list_file: Option<ListFile>,
@@ -117,6 +123,22 @@ pub struct Keys {
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Keys([REDACTED])")
+    }
+}
+
+/// Keys between two keys, in the order of their bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyRange {
+    /// Only keys after this one.
+    pub after: Option<String>,
+    /// Only keys up to and including this one.
+    pub until: Option<String>,
+}
+
+impl KeyRange {
+    /// Whether a key comes after all keys of the range.
+    pub fn ends_before(&self, key: &str) -> bool {
+        self.until.as_deref().is_some_and(|until| key > until)
     }
 }
 

@@ -324,16 +324,21 @@ fn failed_line(object: &FailedObject) -> String {
     format!("{url}{}\t{}\t{message}\n", encoded(&object.key), object.code)
 }
 
-/// `oms/task/<task name>/<kind>_object_lists/<yyyyMMddHHmmssSSS>.<kind>_list.txt`, as the service names them.
+/// `oms/task/<task name>/<kind>_object_lists/<yyyyMMddHHmmssSSS>.<kind>_list.txt`, as the service names them; for a task
+/// of a group `oms/task_group/<group>/<kind>_object_lists/<task name>/...` (OMS user guide).
 fn free_key(job: &Job, folder: Folder, now: Timestamp, time_zone: &TimeZone, taken: &[String]) -> String {
     let kind = match folder {
         Folder::Success => "success",
         Folder::Failed => "failed",
     };
+    let folder = match &job.group {
+        None => format!("oms/task/{}/{kind}_object_lists", job.task_name),
+        Some(group) => format!("oms/task_group/{group}/{kind}_object_lists/{}", job.task_name),
+    };
     let mut at = now;
     loop {
         let stamp = at.to_zoned(time_zone.clone()).strftime("%Y%m%d%H%M%S%3f").to_string();
-        let key = format!("oms/task/{}/{kind}_object_lists/{stamp}.{kind}_list.txt", job.task_name);
+        let key = format!("{folder}/{stamp}.{kind}_list.txt");
         if !taken.contains(&key) {
             return key;
         }

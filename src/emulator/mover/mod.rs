@@ -2,6 +2,7 @@
 //!
 //! [`run`] carries one task from wherever its [`Checkpoint`] stands until it is finished, paused or failed for a cause
 //! that stops the task as a whole. Objects that fail one by one do not end it: they are counted and recorded.
+mod census;
 mod checkpoint;
 mod copy;
 mod failure;
@@ -25,10 +26,11 @@ use jiff::civil::Time;
 use jiff::tz::TimeZone;
 use tokio::sync::watch;
 
+pub use census::{Part, list_files, parts};
 pub use checkpoint::{Checkpoint, Counters, FailedObject, LIST_SEGMENT, Place, WINDOW};
 pub(crate) use job::optional_secret_text;
 pub use job::{
-    ConsistencyCheck, Job, Keys, ListFile, Location, OverwriteMode, Source, StoragePolicy, TaskType,
+    ConsistencyCheck, Job, KeyRange, Keys, ListFile, Location, OverwriteMode, Source, StoragePolicy, TaskType,
 };
 
 pub use single::{ObjectMover, Settled};

@@ -16,7 +16,7 @@ use super::job::{Job, Source, TaskType};
 use super::lists::{self, Spool};
 use super::pace::{Bandwidth, ObjectRate, seconds_between};
 use super::s3::{self, Endpoint};
-use super::selection::{Finished, Item, Producer, Selector, selectors};
+use super::selection::{Finished, Item, Producer, Selector, list_part, selectors};
 use super::transfer::{rest, stopped, unless_stopped};
 use super::{Context, Control, Outcome, Progress};
 
@@ -209,8 +209,10 @@ impl Run {
                 Selector::Prefix(prefix) => {
                     let mut token: Option<String> = None;
                     loop {
-                        let page =
-                            self.patiently(|| source.list(&prefix, None, token.as_deref(), 1000)).await?;
+                        let range = self.job.range.as_ref();
+                        let page = self
+                            .patiently(|| list_part(source, &prefix, range, None, token.as_deref()))
+                            .await?;
                         let counters = &mut self.checkpoint.counters;
                         counters.total_num += page.objects.len() as u64;
                         counters.total_size += page.objects.iter().map(|object| object.size).sum::<u64>();
@@ -263,7 +265,7 @@ impl Run {
         match (spool, &shared.source) {
             (Some(spool), _) => Producer::over_lines(spool, after)
                 .map_err(|error| failed("TRF.0001", format!("The list cannot be read again: {error}"))),
-            (None, Some(source)) => Ok(Producer::over_bucket(source.clone(), selectors(&self.job), after)),
+            (None, Some(source)) => Ok(Producer::over_bucket(source.clone(), &self.job, after)),
             (None, None) => Err(failed("TRF.0013", "A task over URLs needs a list file")),
         }
     }

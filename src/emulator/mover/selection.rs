@@ -6,9 +6,9 @@ use jiff::Timestamp;
 
 use super::checkpoint::Place;
 use super::failure::Trouble;
-use super::job::{Job, TaskType};
+use super::job::{Job, KeyRange, TaskType};
 use super::lists::{Spool, SpoolLines};
-use super::s3::Endpoint;
+use super::s3::{Endpoint, Page};
 
 /// Keys per page of a listing.
 const PAGE: u16 = 1000;
@@ -72,7 +72,8 @@ pub(super) enum Producer {
 
 impl Producer {
     /// Everything after `after`.
-    pub(super) fn over_bucket(source: Endpoint, selectors: Vec<Selector>, after: Option<&Place>) -> Self {
+    pub(super) fn over_bucket(source: Endpoint, job: &Job, after: Option<&Place>) -> Self {
+        let selectors = selectors(job);
         let (current, start_after) = match after {
             None => (0, None),
             Some(place) => match selectors.get(place.index as usize) {
@@ -83,6 +84,7 @@ impl Producer {
         Self::Bucket(Box::new(BucketProducer {
             source,
             selectors,
+            range: job.range.clone(),
             current,
             start_after,
             token: None,
@@ -108,6 +110,7 @@ impl Producer {
 pub(super) struct BucketProducer {
     source: Endpoint,
     selectors: Vec<Selector>,
+    range: Option<KeyRange>,
     current: usize,
     start_after: Option<String>,
     token: Option<String>,
@@ -134,7 +137,9 @@ impl BucketProducer {
                 Some(Selector::Prefix(_)) if self.listed => self.advance(),
                 Some(Selector::Prefix(prefix)) => {
                     let after = self.start_after.as_deref();
-                    let page = self.source.list(prefix, after, self.token.as_deref(), PAGE).await?;
+                    let page =
+                        list_part(&self.source, prefix, self.range.as_ref(), after, self.token.as_deref())
+                            .await?;
                     self.page.extend(page.objects.into_iter().map(|object| Item {
                         place: Place { index, key: object.key.clone() },
                         key: object.key,
@@ -158,6 +163,26 @@ impl BucketProducer {
         self.token = None;
         self.listed = false;
     }
+}
+
+/// One page of what is listed under a prefix, of a part of it where there is one: the keys after `after`, or from a
+/// continuation token.
+pub(super) async fn list_part(
+    source: &Endpoint,
+    prefix: &str,
+    range: Option<&KeyRange>,
+    after: Option<&str>,
+    token: Option<&str>,
+) -> Result<Page, Trouble> {
+    let after = after.or(range.and_then(|range| range.after.as_deref()));
+    let mut page = source.list(prefix, after, token, PAGE).await?;
+    if let Some(range) = range
+        && page.objects.last().is_some_and(|last| range.ends_before(&last.key))
+    {
+        page.objects.retain(|object| !range.ends_before(&object.key));
+        page.next = None;
+    }
+    Ok(page)
 }
 
 /// Keys of places that were finished out of order by an earlier run.

@@ -1,6 +1,7 @@
 //! The operations, as OMS and IAM carry them out once the gateway has let a call through.
 
 mod catalogue;
+mod groups;
 mod identity;
 mod sync;
 mod tasks;
@@ -76,6 +77,14 @@ impl Service {
             Operation::StopSyncTask => self.stop_sync_task(project()?, target()).await,
             Operation::StartSyncTask => self.start_sync_task(project()?, target(), body).await,
             Operation::CreateSyncEvents => self.create_sync_events(project()?, target(), body).await,
+            Operation::CreateTaskGroup => self.create_group(project()?, body).await,
+            Operation::ListTaskGroup => self.list_groups(project()?, query),
+            Operation::ShowTaskGroup => self.show_group(project()?, target()),
+            Operation::DeleteTaskGroup => self.delete_group(project()?, target()).await,
+            Operation::StartTaskGroup => self.start_group(project()?, target(), body).await,
+            Operation::StopTaskGroup => self.stop_group(project()?, target()).await,
+            Operation::RetryTaskGroup => self.retry_group(project()?, target(), body).await,
+            Operation::UpdateTaskGroup => self.update_group(project()?, target(), body).await,
             Operation::ListProjects => Ok(self.list_projects(caller.ok_or(PROJECT_REFUSED)?, query)),
         }
     }

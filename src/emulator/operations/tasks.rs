@@ -78,7 +78,7 @@ impl Service {
         Ok(())
     }
 
-    fn check_regions(&self, project: &Project, definition: &Definition) -> Result<(), Refusal> {
+    pub(super) fn check_regions(&self, project: &Project, definition: &Definition) -> Result<(), Refusal> {
         if definition.destination_region != project.region {
             return Err(REGION_OF_ENDPOINT.with_detail(format!(
                 "request parameter [dst_node.region] invalid: this endpoint serves {}.",
@@ -97,7 +97,11 @@ impl Service {
         }
     }
 
-    async fn check_destination(&self, definition: &Definition, keys: &TaskKeys) -> Result<(), Refusal> {
+    pub(super) async fn check_destination(
+        &self,
+        definition: &Definition,
+        keys: &TaskKeys,
+    ) -> Result<(), Refusal> {
         let region = definition.destination_region.as_str();
         let store = self.stores.find("HuaweiCloud", region).ok_or_else(|| no_destination_store(region))?;
         let bucket = definition.destination_bucket.as_str();

@@ -28,6 +28,7 @@ impl Task {
             source_bucket: definition.source_bucket.clone(),
             app_id: definition.app_id.clone(),
             object_keys: Some(Vec::new()),
+            range: None,
             list_file: None,
             destination_region: definition.destination_region.clone(),
             destination_bucket: definition.destination_bucket.clone(),

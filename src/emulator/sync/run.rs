@@ -124,9 +124,11 @@ impl Service {
         Some(Job {
             task_id: task.task,
             task_name: name,
+            group: None,
             task_type: TaskType::Object,
             source: Source::S3(source.location(from, &definition.source_bucket, keys.source.clone())),
             object_keys: Vec::new(),
+            range: None,
             list_file: None,
             destination: destination.location(
                 &definition.destination_region,

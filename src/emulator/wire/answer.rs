@@ -1,11 +1,15 @@
-//! Answers of the tasks API. All members of the newest reference are there; secrets have no member to be in.
+//! Answers of the tasks API and, in a room of its own, of the groups API. All members of the newest reference are there; secrets have no member to be in.
+
+mod group;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+pub use self::group::{Sum, group};
+use super::request::{Cdn, Definition};
 use crate::emulator::{
     config::{Behaviour, TimeUnit},
-    mover::{ConsistencyCheck, OverwriteMode, Progress, StoragePolicy, TaskType},
+    mover::{ConsistencyCheck, ListFile, OverwriteMode, Progress, StoragePolicy, TaskType},
     tasks::{MemberOf, Status, Task, milliseconds},
 };
 
@@ -52,10 +56,7 @@ pub fn task(task: &Task, progress: Option<Progress>, behaviour: &Behaviour, now:
             "region": definition.source_region,
             "app_id": definition.app_id,
             "object_key": definition.object_keys.clone().unwrap_or_default(),
-            "list_file": definition.list_file.as_ref().map(|list| json!({
-                "obs_bucket": list.bucket,
-                "list_file_key": list.key,
-            })),
+            "list_file": definition.list_file.as_ref().map(shown_list_file),
         },
         "dst_node": {
             "bucket": definition.destination_bucket,
@@ -64,10 +65,7 @@ pub fn task(task: &Task, progress: Option<Progress>, behaviour: &Behaviour, now:
         },
         "description": definition.description,
         "bandwidth_policy": task.bandwidth,
-        "migrate_since": match behaviour.migrate_since_unit {
-            TimeUnit::Seconds => definition.migrate_since,
-            TimeUnit::Milliseconds => definition.migrate_since.saturating_mul(1000),
-        },
+        "migrate_since": migrate_since(definition, behaviour),
         "object_overwrite_mode": overwrite_mode(definition.overwrite_mode),
         "dst_storage_policy": storage_policy(definition.storage_policy),
         "consistency_check": consistency_check(definition.consistency_check),
@@ -100,11 +98,7 @@ pub fn task(task: &Task, progress: Option<Progress>, behaviour: &Behaviour, now:
         "success_record_error_reason": task.checkpoint.success_list_error.clone().unwrap_or_default(),
         "skip_record_error_reason": "",
         "smn_info": smn_info(task),
-        "source_cdn": definition.cdn.as_ref().map(|cdn| json!({
-            "domain": cdn.domain,
-            "protocol": cdn.protocol,
-            "authentication_type": cdn.authentication_type,
-        })),
+        "source_cdn": definition.cdn.as_ref().map(cdn),
     });
     // In two parts, as one is more than the macro can take.
     if let (Value::Object(shown), Value::Object(moving)) = (&mut shown, moving) {
@@ -137,16 +131,37 @@ fn failed_object_record(task: &Task) -> Value {
     }
 }
 
-/// Present once a task that was to be announced has ended. Nothing is sent; it reads as if it had been.
 fn smn_info(task: &Task) -> Option<Value> {
-    let notification = task.definition.notification.as_ref()?;
-    let due = match task.status {
-        Status::Succeeded => notification.on_success,
-        Status::Failed => notification.on_failure,
-        _ => false,
-    };
+    let (succeeded, failed) = (task.status == Status::Succeeded, task.status == Status::Failed);
+    notified(&task.definition, succeeded, failed)
+}
+
+/// Present once a task or group that was to be announced has ended. Nothing is sent; it reads as if it had been.
+fn notified(definition: &Definition, succeeded: bool, failed: bool) -> Option<Value> {
+    let notification = definition.notification.as_ref()?;
+    let due = (succeeded && notification.on_success) || (failed && notification.on_failure);
     due.then(|| {
         json!({ "notify_result": true, "notify_error_message": "", "topic_name": notification.topic_name })
+    })
+}
+
+fn migrate_since(definition: &Definition, behaviour: &Behaviour) -> i64 {
+    match behaviour.migrate_since_unit {
+        TimeUnit::Seconds => definition.migrate_since,
+        TimeUnit::Milliseconds => definition.migrate_since.saturating_mul(1000),
+    }
+}
+
+fn shown_list_file(list: &ListFile) -> Value {
+    json!({ "obs_bucket": list.bucket, "list_file_key": list.key })
+}
+
+/// Without its key.
+fn cdn(cdn: &Cdn) -> Value {
+    json!({
+        "domain": cdn.domain,
+        "protocol": cdn.protocol,
+        "authentication_type": cdn.authentication_type,
     })
 }
 

@@ -167,6 +167,22 @@ refusals! {
     DESTINATION_BUCKET = 400 "OMS.1020" "Failed to access the destination bucket.";
     /// The quota of 24 hours is used up.
     DAILY_QUOTA = 400 "OMS.1021" "The quota for creating migration tasks has been used up. Try again after 24 hours.";
+    /// The state of a group does not allow what is asked for.
+    GROUP_STATE = 400 "OMS.1036" "The operation cannot be performed on the migration task group in its current state.";
+    /// The quota of groups in 24 hours is used up.
+    GROUP_QUOTA = 400 "OMS.1037" "No more than 100 migration task groups can be created in 24 hours.";
+    /// Stop of a group that does not monitor its tasks.
+    GROUP_NOT_RUNNING = 400 "OMS.1038" "Only tasks that are being executed can be paused.";
+    /// Start of a group that is not paused.
+    GROUP_NOT_PAUSED = 400 "OMS.1039" "Only paused tasks can be resumed.";
+    /// Retry of a group that has not failed.
+    GROUP_NOT_FAILED = 400 "OMS.1040" "Only tasks that failed to be created or executed can be restarted.";
+    /// Delete of a group that is at work, or being deleted.
+    GROUP_NOT_DELETABLE = 400 "OMS.1047" "A migration task group that is being created, monitored, paused or deleted cannot be deleted.";
+    /// No group has this ID.
+    NO_SUCH_GROUP = 404 "OMS.1009" "The resource is not found.";
+    /// Not a state of groups.
+    GROUP_STATUS_VALUE = 400 "S3M.1035" "The status of the migration task group is invalid.";
     /// A CDN that is signed needs a key.
     CDN_KEY_MISSING = 400 "OMS.1032" "The CDN authentication key is missing.";
     /// The cloud of the source cannot restore archived objects.

@@ -4,6 +4,8 @@
 
 mod batch;
 mod create_task;
+mod definition;
+mod group;
 mod list;
 mod source;
 mod start_task;
@@ -13,7 +15,9 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     batch::{BatchTarget, BatchUpdateTasks, read_bandwidth},
-    create_task::{CreateTask, Definition},
+    create_task::CreateTask,
+    definition::Definition,
+    group::{CreateGroup, ListGroups, TakeUpGroup},
     list::ListTasks,
     source::{Cdn, Notification, SourceKeys, TaskKeys, has_crc64},
     start_task::StartTask,

@@ -190,6 +190,13 @@ pub(super) fn read_pair(
     }))
 }
 
+/// Checks how OMS is to keep credentials; it makes no difference here.
+pub(super) fn read_crypto(members: &Members<'_>, prefix: &str) -> Result<(), Refusal> {
+    members.word(&format!("{prefix}crypto_type"), &["DEFAULT", "KMS"])?;
+    members.text(&format!("{prefix}kms_key_id"), 36)?;
+    Ok(())
+}
+
 /// Reads the key of a CDN.
 pub(super) fn read_secret(members: &Members<'_>, name: &str) -> Result<Option<SecretString>, Refusal> {
     Ok(members.text(name, 255)?.filter(|key| !key.is_empty()).map(SecretString::from))

@@ -1,0 +1,712 @@
+//! Task groups: every transition and refusal, with objects that really move.
+
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use rusty_s3::{Bucket, Credentials, S3Action as _, UrlStyle};
+use serde_json::{Value, json};
+
+use crate::{
+    process::{Program, write_config},
+    world::{
+        Answer, DEADLINE, DESTINATION_SECRET, PROJECT, SOURCE_SECRET, World, config, holds_secret, merge,
+        task,
+    },
+};
+
+/// The whole bucket `photos` to `archive` as a group, with changes.
+fn group(changes: Value) -> Value {
+    let mut group = json!({
+        "task_type": "PREFIX",
+        "src_node": {
+            "cloud_type": "AWS", "region": "eu-west-1", "bucket": "photos", "object_key": [""],
+            "ak": "SOURCEKEY", "sk": SOURCE_SECRET,
+        },
+        "dst_node": {
+            "cloud_type": "HEC", "region": "cn-north-4", "bucket": "archive", "ak": "DESTINATIONKEY",
+            "sk": DESTINATION_SECRET,
+        },
+        "enable_kms": false,
+    });
+    merge(&mut group, changes);
+    group
+}
+
+fn keys(changes: Value) -> Value {
+    let mut keys = json!({
+        "src_ak": "SOURCEKEY", "src_sk": SOURCE_SECRET,
+        "dst_ak": "DESTINATIONKEY", "dst_sk": DESTINATION_SECRET,
+    });
+    merge(&mut keys, changes);
+    keys
+}
+
+/// Tasks that do not end by themselves within a test.
+fn lasting() -> Value {
+    json!({ "behaviour": { "minimumRunMs": 3_600_000 } })
+}
+
+impl World {
+    async fn groups(&self, method: Method, rest: &str, body: Option<&Value>) -> Answer {
+        self.call(method, &format!("/v2/{PROJECT}/taskgroups{rest}"), body).await
+    }
+
+    async fn group_created(&self, body: &Value) -> String {
+        let answer = self.groups(Method::POST, "", Some(body)).await.expect_ok();
+        answer["group_id"].as_str().unwrap().to_owned()
+    }
+
+    async fn show_group(&self, id: &str) -> Value {
+        self.groups(Method::GET, &format!("/{id}"), None).await.expect_ok()
+    }
+
+    async fn group_act(&self, id: &str, act: &str, body: Option<&Value>) -> Answer {
+        self.groups(Method::PUT, &format!("/{id}/{act}"), body).await
+    }
+
+    async fn delete_group(&self, id: &str) -> Answer {
+        self.groups(Method::DELETE, &format!("/{id}"), None).await
+    }
+
+    /// Waits until the group is in this state, and returns it.
+    #[track_caller]
+    fn group_reaches(&self, id: &str, status: u64) -> impl Future<Output = Value> {
+        let begun = Instant::now();
+        async move {
+            loop {
+                let group = self.show_group(id).await;
+                if group["status"] == status {
+                    return group;
+                }
+                assert!(begun.elapsed() < DEADLINE, "group did not reach {status}: {group}");
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+    }
+
+    async fn gone(&self, id: &str) {
+        let begun = Instant::now();
+        loop {
+            let answer = self.groups(Method::GET, &format!("/{id}"), None).await;
+            if answer.status == 404 {
+                answer.expect_refusal(404, "OMS.1009");
+                return;
+            }
+            assert!([json!(8), json!(9)].contains(&answer.body["status"]), "{}", answer.text);
+            assert!(begun.elapsed() < DEADLINE, "the group does not go");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// The tasks of a group, the newest first.
+    async fn members(&self, id: &str) -> Vec<Value> {
+        let list = self.tasks(Method::GET, &format!("?group_id={id}&limit=100"), None).await.expect_ok();
+        assert_eq!(list["count"], list["tasks"].as_array().unwrap().len());
+        list["tasks"].as_array().unwrap().clone()
+    }
+
+    /// Every task of the group is in this state.
+    async fn members_reach(&self, id: &str, status: u64) {
+        let begun = Instant::now();
+        loop {
+            let members = self.members(id).await;
+            if !members.is_empty() && members.iter().all(|task| task["status"] == status) {
+                return;
+            }
+            assert!(begun.elapsed() < DEADLINE, "members did not reach {status}: {members:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    fn source_url(&self, key: &str) -> url::Url {
+        let bucket =
+            Bucket::new(self.source.parse().unwrap(), UrlStyle::Path, "photos".to_owned(), "us-east-1")
+                .unwrap();
+        let credentials = Credentials::new("SOURCEKEY", SOURCE_SECRET);
+        bucket.get_object(Some(&credentials), key).sign(Duration::from_mins(10))
+    }
+}
+
+fn numbers(value: &Value, names: &[&str]) -> Vec<u64> {
+    names.iter().map(|name| value[name].as_u64().unwrap_or_else(|| panic!("{name}: {value}"))).collect()
+}
+
+#[tokio::test]
+async fn a_group_splits_its_prefixes_into_tasks_and_copies_every_object_once() {
+    let (_emulator, world) = World::start(config(json!({ "behaviour": { "groupTaskObjects": 2 } }))).await;
+    for key in ["2024/c", "2024/d", "2024/e"] {
+        world.put_source(key, key.into()).await;
+    }
+    let request = group(json!({
+        "src_node": { "object_key": ["2025/", "2024/", "2024/c"] }, "dst_node": { "save_prefix": "in/" },
+        "description": "first words", "migrate_since": 5,
+    }));
+    let id = world.group_created(&request).await;
+    assert_eq!(id.len(), 36);
+    let done = world.group_reaches(&id, 6).await;
+    for key in ["2024/a", "2024/b", "2024/c", "2024/d", "2024/e", "2025/c"] {
+        assert!(world.destination_object(&format!("in/{key}")).await.is_some(), "{key}");
+    }
+    let counts = ["total_num", "success_num", "fail_num", "skip_num"];
+    assert_eq!(numbers(&done, &counts), [6, 6, 0, 0], "{done}");
+    assert_eq!(done["total_size"], done["complete_size"]);
+    assert!(done["start_time"].as_u64().unwrap() > 1_600_000_000_000);
+    for (name, value) in [
+        ("group_id", json!(id)),
+        ("task_type", json!("PREFIX")),
+        ("error_reason", Value::Null),
+        ("description", json!("first words")),
+        ("migrate_since", json!(5000)),
+        ("migrate_speed", json!(0)),
+        ("bandwidth_policy", json!([])),
+        ("total_task_num", Value::Null),
+        ("executing_task_num", Value::Null),
+        ("create_complete_num", Value::Null),
+        ("smn_config", Value::Null),
+        ("source_cdn", Value::Null),
+        ("object_overwrite_mode", json!("SIZE_LAST_MODIFIED_COMPARISON_OVERWRITE")),
+        ("failed_object_record", json!({ "result": null, "list_file_key": null, "error_code": null })),
+        ("dst_node", json!({ "bucket": "archive", "region": "cn-north-4", "save_prefix": "in/" })),
+    ] {
+        assert_eq!(done[name], value, "{name}");
+    }
+    assert_eq!(done["src_node"]["object_key"], json!(["2025/", "2024/", "2024/c"]));
+
+    let members = world.members(&id).await;
+    let mut totals: Vec<u64> = members.iter().map(|task| task["total_num"].as_u64().unwrap()).collect();
+    totals.sort_unstable();
+    assert_eq!(totals, [1, 1, 2, 2]);
+    let mut names: Vec<&str> = members.iter().map(|task| task["name"].as_str().unwrap()).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), 4);
+    for task in &members {
+        assert_eq!((&task["group_id"], &task["group_type"]), (&json!(id), &json!("GROUP_TASK")));
+        assert_eq!((&task["status"], &task["task_type"]), (&json!(5), &json!("prefix")));
+    }
+    let all = world.tasks(Method::GET, "", None).await.expect_ok();
+    assert_eq!(all["count"], 4);
+    let created = world.journal("?operation=CreateTaskGroup").await;
+    assert_eq!((&created[0]["task"], &created[0]["effect"]), (&json!(id), &json!(true)));
+}
+
+#[tokio::test]
+async fn clouds_are_answered_in_upper_case_and_task_numbers_where_they_are_switched_on() {
+    let stores = json!([
+        { "name": "source", "cloudType": "OBS", "region": "cn-south-1", "accessKeys": [{ "access": "SOURCEKEY", "secret": SOURCE_SECRET }] },
+        { "name": "destination", "cloudType": "OBS", "region": "cn-north-4", "accessKeys": [{ "access": "DESTINATIONKEY", "secret": DESTINATION_SECRET }] },
+    ]);
+    let behaviour = json!({ "groupTaskNumbers": true, "migrateSinceUnit": "seconds" });
+    let (_emulator, world) =
+        World::start(config(json!({ "embeddedStores": stores, "behaviour": behaviour }))).await;
+    for spelling in ["HEC", "HuaweiCloud", "HUAWEICLOUD"] {
+        let id = world
+            .group_created(&group(json!({
+                "src_node": { "cloud_type": spelling, "region": "cn-south-1" }, "migrate_since": 5,
+            })))
+            .await;
+        let done = world.group_reaches(&id, 6).await;
+        assert_eq!(done["src_node"]["cloud_type"], "HUAWEICLOUD");
+        assert_eq!(done["migrate_since"], 5);
+        let names =
+            ["total_task_num", "create_task_num", "complete_task_num", "failed_task_num", "waiting_task_num"];
+        assert_eq!(numbers(&done, &names), [1, 1, 1, 0, 0]);
+        assert_eq!(
+            numbers(&done, &["paused_task_num", "executing_task_num", "create_complete_num"]),
+            [0, 0, 3]
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_group_of_lists_has_a_task_for_every_list_in_the_folder() {
+    let (_emulator, world) = World::start(config(json!({}))).await;
+    world.put_destination("lists/one.txt", "text/plain", b"2024/a\n".to_vec()).await;
+    world.put_destination("lists/deep/two.txt", "text/plain", b"2024/b\n2025/c\n".to_vec()).await;
+    world.put_destination("lists/readme.md", "text/plain", b"no list\n".to_vec()).await;
+    world.put_destination("listsbeside.txt", "text/plain", b"2025/c\n".to_vec()).await;
+    let mut request = group(json!({ "task_type": "LIST" }));
+    request["src_node"]["object_key"] = Value::Null;
+    request["src_node"]["list_file"] = json!({ "obs_bucket": "archive", "list_file_key": "lists" });
+    let id = world.group_created(&request).await;
+    let done = world.group_reaches(&id, 6).await;
+    assert_eq!(numbers(&done, &["total_num", "success_num"]), [3, 3]);
+    assert_eq!(done["src_node"]["list_file"]["list_file_key"], "lists/");
+    let members = world.members(&id).await;
+    let mut lists: Vec<&str> =
+        members.iter().map(|task| task["src_node"]["list_file"]["list_file_key"].as_str().unwrap()).collect();
+    lists.sort_unstable();
+    assert_eq!(lists, ["lists/deep/two.txt", "lists/one.txt"]);
+    assert_eq!(members[0]["task_type"], "list");
+
+    let lines = format!("{}\tfetched/a\n", world.source_url("2024/a"));
+    world.put_destination("urls/one.txt", "text/plain", lines.into()).await;
+    let mut request = group(json!({ "task_type": "URL_LIST" }));
+    request["src_node"] = json!({
+        "cloud_type": "URLSource", "list_file": { "obs_bucket": "archive", "list_file_key": "urls/" },
+    });
+    let id = world.group_created(&request).await;
+    let done = world.group_reaches(&id, 6).await;
+    assert_eq!(
+        (&done["task_type"], &done["src_node"]["cloud_type"]),
+        (&json!("URL_LIST"), &json!("URLSOURCE"))
+    );
+    assert_eq!(world.destination_object("fetched/a").await.unwrap(), b"the photo 2024/a");
+}
+
+#[tokio::test]
+async fn a_creation_that_fails_tells_why_and_can_be_tried_again_without_keys() {
+    let (_emulator, world) = World::start(config(json!({ "limits": { "groupListFiles": 1 } }))).await;
+    let failure = async |request: Value| {
+        let id = world.group_created(&request).await;
+        let failed = world.group_reaches(&id, 4).await;
+        assert!(world.members(&id).await.is_empty());
+        (id, failed["error_reason"]["error_code"].as_str().unwrap().to_owned())
+    };
+    let (missing, code) = failure(group(json!({ "src_node": { "bucket": "nowhere" } }))).await;
+    assert_eq!(code, "TRF.0155");
+    assert_eq!(failure(group(json!({ "src_node": { "sk": "wrong" } }))).await.1, "TRF.0151");
+    assert_eq!(failure(group(json!({ "src_node": { "object_key": ["x/"] } }))).await.1, "TRF.0012");
+    let lists = |folder: &str| {
+        let mut request = group(json!({ "task_type": "LIST" }));
+        request["src_node"]["object_key"] = Value::Null;
+        request["src_node"]["list_file"] = json!({ "obs_bucket": "archive", "list_file_key": folder });
+        request
+    };
+    let (empty, code) = failure(lists("lists/")).await;
+    assert_eq!(code, "S3M.1042");
+    for key in ["many/1.txt", "many/2.txt"] {
+        world.put_destination(key, "text/plain", b"2024/a\n".to_vec()).await;
+    }
+    assert_eq!(failure(lists("many/")).await.1, "S3M.1045");
+
+    world.group_act(&missing, "start", Some(&keys(json!({})))).await.expect_refusal(400, "OMS.1039");
+    world.group_act(&missing, "stop", None).await.expect_refusal(400, "OMS.1038");
+    let again = json!({ "migrate_failed_object": true });
+    world.group_act(&missing, "retry", Some(&again)).await.expect_refusal(400, "OMS.0167");
+    assert_eq!(world.group_act(&missing, "retry", None).await.status, 200);
+    assert_eq!(world.group_reaches(&missing, 4).await["error_reason"]["error_code"], "TRF.0155");
+    world.make_bucket(&world.source, "SOURCEKEY", SOURCE_SECRET, "nowhere").await;
+    world.put_destination("lists/1.txt", "text/plain", b"2024/a\n".to_vec()).await;
+    assert_eq!(world.group_act(&empty, "retry", None).await.status, 200);
+    let done = world.group_reaches(&empty, 6).await;
+    assert_eq!(done["error_reason"], Value::Null);
+    assert_eq!(done["success_num"], 1);
+}
+
+#[tokio::test]
+async fn a_group_that_creates_tasks_can_be_neither_stopped_nor_deleted() {
+    let (emulator, world) =
+        World::start(config(json!({ "behaviour": { "groupCreationMs": 3_600_000 } }))).await;
+    let id = world.group_created(&group(json!({}))).await;
+    world.group_reaches(&id, 1).await;
+    world.group_act(&id, "stop", None).await.expect_refusal(400, "OMS.1038");
+    world.delete_group(&id).await.expect_refusal(400, "OMS.1047");
+    world.group_act(&id, "start", Some(&keys(json!({})))).await.expect_refusal(400, "OMS.1039");
+    world.group_act(&id, "retry", Some(&keys(json!({})))).await.expect_refusal(400, "OMS.1040");
+    let policy =
+        json!({ "bandwidth_policy": [{ "start": "00:00", "end": "23:59", "max_bandwidth": 1_048_576 }] });
+    assert_eq!(world.group_act(&id, "update", Some(&policy)).await.status, 200);
+    assert!(world.members(&id).await.is_empty());
+    emulator.clock().advance(Duration::from_hours(1));
+    world.group_reaches(&id, 6).await;
+    assert_eq!(world.members(&id).await[0]["bandwidth_policy"], policy["bandwidth_policy"]);
+}
+
+#[tokio::test]
+async fn a_stop_while_tasks_are_created_can_be_allowed_as_the_reference_says() {
+    let behaviour = json!({ "groupCreationMs": 3_600_000, "groupStopWhileCreating": true });
+    let (emulator, world) = World::start(config(json!({ "behaviour": behaviour }))).await;
+    let id = world.group_created(&group(json!({}))).await;
+    world.group_reaches(&id, 1).await;
+    assert_eq!(world.group_act(&id, "stop", None).await.status, 200);
+    world.group_reaches(&id, 3).await;
+    // The look that was under way when the group was stopped makes no tasks.
+    emulator.clock().advance(Duration::from_hours(1));
+    assert_eq!(world.group_act(&id, "start", Some(&keys(json!({})))).await.status, 200);
+    world.group_reaches(&id, 1).await;
+    assert!(world.members(&id).await.is_empty());
+    emulator.clock().advance(Duration::from_hours(1));
+    world.group_reaches(&id, 6).await;
+    assert_eq!(world.members(&id).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_stop_pauses_all_tasks_and_a_start_goes_on_with_new_keys() {
+    let changes = json!({
+        "behaviour": { "minimumRunMs": 3_600_000, "groupTaskObjects": 1, "pauseMs": 2000, "staleInProgressMs": 60_000 },
+        "limits": { "runningTasks": 1 },
+    });
+    let (emulator, world) = World::start(config(changes)).await;
+    let id = world.group_created(&group(json!({}))).await;
+    world.group_reaches(&id, 2).await;
+    let begun = Instant::now();
+    let running = async || world.members(&id).await.iter().filter(|task| task["status"] == 2).count();
+    while running().await == 0 {
+        assert!(begun.elapsed() < DEADLINE, "no task runs");
+    }
+    assert_eq!(world.members(&id).await.len(), 3);
+    world.delete_group(&id).await.expect_refusal(400, "OMS.1047");
+    world.group_act(&id, "start", Some(&keys(json!({})))).await.expect_refusal(400, "OMS.1039");
+    world.group_act(&id, "retry", Some(&keys(json!({})))).await.expect_refusal(400, "OMS.1040");
+
+    assert_eq!(world.group_act(&id, "stop", None).await.status, 200);
+    assert_eq!(world.show_group(&id).await["status"], 7);
+    world.group_act(&id, "stop", None).await.expect_refusal(400, "OMS.1038");
+    world.delete_group(&id).await.expect_refusal(400, "OMS.1047");
+    let paused = world.group_reaches(&id, 3).await;
+    world.members_reach(&id, 3).await;
+    world.delete_group(&id).await.expect_refusal(400, "OMS.0063");
+    world.group_act(&id, "retry", Some(&keys(json!({})))).await.expect_refusal(400, "OMS.1040");
+    assert!(paused["total_time"].as_u64().is_some());
+
+    for (body, code) in [
+        (json!({}), "OMS.0064"),
+        (json!({ "dst_ak": "DESTINATIONKEY", "dst_sk": DESTINATION_SECRET }), "OMS.0057"),
+        (keys(json!({ "dst_sk": "wrong" })), "OMS.0189"),
+        (keys(json!({ "src_ak": "" })), "OMS.0064"),
+    ] {
+        world.group_act(&id, "start", Some(&body)).await.expect_refusal(400, code);
+    }
+    assert_eq!(world.group_act(&id, "start", Some(&keys(json!({})))).await.status, 200);
+    let status = world.show_group(&id).await["status"].as_u64().unwrap();
+    assert!([0, 2].contains(&status), "{status}");
+    let begun = Instant::now();
+    while world.show_group(&id).await["status"] != 6 {
+        assert!(begun.elapsed() < DEADLINE, "{}", world.show_group(&id).await);
+        emulator.clock().advance(Duration::from_hours(1));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let done = world.show_group(&id).await;
+    assert_eq!(numbers(&done, &["total_num", "fail_num"]), [3, 0]);
+    assert!(world.destination_object("2025/c").await.is_some());
+}
+
+#[tokio::test]
+async fn a_finished_group_can_only_be_looked_at_and_deleted() {
+    let changes = json!({ "behaviour": { "groupDeletionMs": 4000 } });
+    let (emulator, world) = World::start(config(changes)).await;
+    let id = world.group_created(&group(json!({}))).await;
+    world.group_reaches(&id, 6).await;
+    world.group_act(&id, "stop", None).await.expect_refusal(400, "OMS.1038");
+    world.group_act(&id, "start", Some(&keys(json!({})))).await.expect_refusal(400, "OMS.1039");
+    world.group_act(&id, "retry", Some(&keys(json!({})))).await.expect_refusal(400, "OMS.1040");
+    let policy = json!({ "bandwidth_policy": [] });
+    world.group_act(&id, "update", Some(&policy)).await.expect_refusal(400, "OMS.1036");
+
+    let answer = world.delete_group(&id).await;
+    assert_eq!((answer.status.as_u16(), answer.text.as_str()), (200, ""));
+    assert_eq!(world.show_group(&id).await["status"], 8);
+    world.delete_group(&id).await.expect_refusal(400, "OMS.1047");
+    world.group_reaches(&id, 9).await;
+    world.delete_group(&id).await.expect_refusal(400, "OMS.1047");
+    assert_eq!(world.groups(Method::GET, "?status=9", None).await.expect_ok()["count"], 1);
+    assert_eq!(world.members(&id).await.len(), 1);
+    emulator.clock().advance(Duration::from_secs(4));
+    world.gone(&id).await;
+    assert!(world.members(&id).await.is_empty());
+    for (method, rest) in [(Method::DELETE, ""), (Method::PUT, "/stop"), (Method::PUT, "/retry")] {
+        world.groups(method, &format!("/{id}{rest}"), None).await.expect_refusal(404, "OMS.1009");
+    }
+    for act in ["start", "update"] {
+        let body = keys(policy.clone());
+        world.group_act(&id, act, Some(&body)).await.expect_refusal(404, "OMS.1009");
+    }
+}
+
+#[tokio::test]
+async fn a_stop_at_rest_can_be_refused_as_for_tasks() {
+    let (_emulator, world) =
+        World::start(config(json!({ "behaviour": { "groupStopAtRestAsTask": true } }))).await;
+    let id = world.group_created(&group(json!({}))).await;
+    world.group_reaches(&id, 6).await;
+    world.group_act(&id, "stop", None).await.expect_refusal(400, "OMS.0066");
+}
+
+#[tokio::test]
+async fn a_group_with_a_failed_task_fails_and_its_failed_objects_can_be_copied_again() {
+    let (_emulator, world) = World::start(config(json!({}))).await;
+    // With this prefix the shorter keys fit into 1,024 bytes and the longer one does not.
+    world.put_source("2025/a-longer-name", b"too long".to_vec()).await;
+    let request = |recording: bool| {
+        group(json!({
+            "src_node": { "object_key": ["2024/", "2025/"] }, "dst_node": { "save_prefix": "p".repeat(1010) },
+            "enable_failed_object_recording": recording,
+        }))
+    };
+    let id = world.group_created(&request(true)).await;
+    let failed = world.group_reaches(&id, 5).await;
+    assert_eq!(failed["error_reason"], Value::Null);
+    assert_eq!(numbers(&failed, &["total_num", "success_num", "fail_num"]), [4, 3, 1]);
+    let folder = format!("oms/task_group/{id}/failed_object_lists/");
+    assert_eq!(
+        failed["failed_object_record"],
+        json!({ "result": true, "list_file_key": folder, "error_code": null })
+    );
+    let members = world.members(&id).await;
+    let broken = members.iter().find(|task| task["status"] == 4).unwrap();
+    let list = broken["failed_object_record"]["list_file_key"].as_str().unwrap();
+    assert!(list.starts_with(&format!("{folder}{}/", broken["name"].as_str().unwrap())), "{list}");
+    let listed = String::from_utf8(world.destination_object(list).await.unwrap()).unwrap();
+    assert!(listed.contains("a-longer-name"), "{listed}");
+
+    world.group_act(&id, "start", Some(&keys(json!({})))).await.expect_refusal(400, "OMS.1039");
+    world
+        .group_act(&id, "update", Some(&json!({ "bandwidth_policy": [] })))
+        .await
+        .expect_refusal(400, "OMS.1036");
+    let started =
+        |tasks: &[Value]| tasks.iter().map(|task| task["start_time"].as_u64().unwrap()).collect::<Vec<_>>();
+    let before = started(&members);
+    let only_failed = keys(json!({ "migrate_failed_object": true }));
+    assert_eq!(world.group_act(&id, "retry", Some(&only_failed)).await.status, 200);
+    assert_ne!(world.show_group(&id).await["status"], 4);
+    let again = world.group_reaches(&id, 5).await;
+    assert_eq!(numbers(&again, &["total_num", "success_num", "fail_num"]), [4, 3, 1]);
+    let after = started(&world.members(&id).await);
+    assert_eq!(before.iter().zip(&after).filter(|(before, after)| before != after).count(), 1);
+
+    assert_eq!(world.group_act(&id, "retry", Some(&keys(json!({})))).await.status, 200);
+    let whole = world.group_reaches(&id, 5).await;
+    assert_eq!(numbers(&whole, &["total_num", "success_num", "skip_num", "fail_num"]), [4, 0, 3, 1]);
+
+    let id = world.group_created(&request(false)).await;
+    let failed = world.group_reaches(&id, 5).await;
+    assert_eq!(
+        failed["failed_object_record"],
+        json!({ "result": false, "list_file_key": "", "error_code": "S3M.0301" })
+    );
+    world.group_act(&id, "retry", Some(&only_failed)).await.expect_refusal(400, "S3M.0301");
+    assert_eq!(world.delete_group(&id).await.status, 200);
+    world.gone(&id).await;
+}
+
+#[tokio::test]
+async fn bandwidth_reaches_the_tasks_of_a_group_and_a_batch_update_too() {
+    let (_emulator, world) = World::start(config(lasting())).await;
+    let window = |mib: u64| json!([{ "start": "08:00", "end": "20:00", "max_bandwidth": mib * 1_048_576 }]);
+    let id = world.group_created(&group(json!({ "bandwidth_policy": window(1) }))).await;
+    world.members_reach(&id, 2).await;
+    assert_eq!(world.members(&id).await[0]["bandwidth_policy"], window(1));
+    let set = async |policy: Value| {
+        world.group_act(&id, "update", Some(&json!({ "bandwidth_policy": policy }))).await
+    };
+    assert_eq!(set(window(2)).await.status, 200);
+    assert_eq!(world.show_group(&id).await["bandwidth_policy"], window(2));
+    assert_eq!(world.members(&id).await[0]["bandwidth_policy"], window(2));
+    set(window(201)).await.expect_refusal(400, "OMS.0084");
+    set(Value::Null).await.expect_refusal(400, "OMS.0064");
+    let batch = json!({ "group_id": id, "bandwidth_policy": window(3) });
+    assert_eq!(world.tasks(Method::POST, "/batch-update", Some(&batch)).await.status, 200);
+    assert_eq!(world.members(&id).await[0]["bandwidth_policy"], window(3));
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_group_is_told_at_once() {
+    let (_emulator, world) = World::start(config(json!({}))).await;
+    for (changes, code) in [
+        (json!({ "task_type": "prefix" }), "OMS.0064"),
+        (json!({ "description": "a < b" }), "OMS.0064"),
+        (json!({ "task_type": "LIST" }), "S3M.0088"),
+        (json!({ "src_node": { "cloud_type": "URLSource" } }), "S3M.0095"),
+        (json!({ "src_node": { "cloud_type": "Google" } }), "OMS.0079"),
+        (json!({ "dst_node": { "region": "cn-north-1" } }), "S3M.0080"),
+        (json!({ "dst_node": { "bucket": "nowhere" } }), "OMS.1020"),
+        (json!({ "dst_node": { "sk": "wrong" } }), "OMS.0189"),
+        (
+            json!({ "bandwidth_policy": [{ "start": "20:00", "end": "08:00", "max_bandwidth": 1_048_576 }] }),
+            "OMS.0087",
+        ),
+        (
+            json!({ "source_cdn": { "domain": "d", "protocol": "https", "authentication_type": "ALIYUN_OSS_A" } }),
+            "OMS.1032",
+        ),
+    ] {
+        world.groups(Method::POST, "", Some(&group(changes))).await.expect_refusal(400, code);
+    }
+    assert_eq!(
+        world.groups(Method::GET, "", None).await.expect_ok(),
+        json!({ "count": 0, "taskgroups": [] })
+    );
+}
+
+#[tokio::test]
+async fn a_hundred_groups_a_day_may_be_created_after_the_agreement() {
+    let changes =
+        json!({ "behaviour": { "privacyAgreementAccepted": false }, "limits": { "groupsPerDay": 2 } });
+    let (emulator, world) = World::start(config(changes)).await;
+    let create = async || world.groups(Method::POST, "", Some(&group(json!({})))).await;
+    create().await.expect_refusal(400, "OMS.0092");
+    world.call(Method::POST, &format!("/v2/{PROJECT}/privacy-agreements"), None).await.expect_ok();
+    let first = create().await.expect_ok()["group_id"].as_str().unwrap().to_owned();
+    create().await.expect_ok();
+    world.group_reaches(&first, 6).await;
+    world.delete_group(&first).await;
+    world.gone(&first).await;
+    create().await.expect_refusal(400, "OMS.1037");
+    // Tasks are another quota.
+    world.created(&task(json!({}))).await;
+    emulator.clock().advance(Duration::from_hours(24));
+    create().await.expect_ok();
+    assert_eq!(config(json!({})).limits.groups_per_day, 100);
+}
+
+#[tokio::test]
+async fn only_so_many_groups_are_at_work_and_the_others_wait() {
+    let mut changes = lasting();
+    merge(&mut changes, json!({ "limits": { "runningGroups": 1 } }));
+    let (_emulator, world) = World::start(config(changes)).await;
+    let first = world.group_created(&group(json!({}))).await;
+    world.members_reach(&first, 2).await;
+    let second = world.group_created(&group(json!({}))).await;
+    let third = world.group_created(&group(json!({}))).await;
+    assert_eq!(world.show_group(&second).await["status"], 0);
+    world.group_act(&second, "stop", None).await.expect_refusal(400, "OMS.1038");
+    assert_eq!(world.delete_group(&second).await.status, 200);
+    world.gone(&second).await;
+    assert_eq!(world.show_group(&third).await["status"], 0);
+    world.group_act(&first, "stop", None).await;
+    world.group_reaches(&third, 2).await;
+    // Its place is taken, so it waits for one.
+    world.group_reaches(&first, 3).await;
+    assert_eq!(world.group_act(&first, "start", Some(&keys(json!({})))).await.status, 200);
+    assert_eq!(world.show_group(&first).await["status"], 0);
+}
+
+#[tokio::test]
+async fn groups_are_listed_in_pages_by_state() {
+    let (_emulator, world) = World::start(config(json!({}))).await;
+    let mut ids = Vec::new();
+    for number in 0..3 {
+        ids.push(world.group_created(&group(json!({ "description": number.to_string() }))).await);
+    }
+    for id in &ids {
+        world.group_reaches(id, 6).await;
+    }
+    let broken = world.group_created(&group(json!({ "src_node": { "bucket": "nowhere" } }))).await;
+    world.group_reaches(&broken, 4).await;
+    let list = async |query: &str| {
+        let body = world.groups(Method::GET, &format!("?{query}"), None).await.expect_ok();
+        let shown: Vec<String> = body["taskgroups"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|group| group["group_id"].as_str().unwrap().to_owned())
+            .collect();
+        (body["count"].as_u64().unwrap(), shown)
+    };
+    assert_eq!(list("limit=2&status=6").await, (3, vec![ids[2].clone(), ids[1].clone()]));
+    assert_eq!(list("limit=2&offset=2&status=6").await, (3, vec![ids[0].clone()]));
+    assert_eq!(list("status=4").await, (1, vec![broken]));
+    assert_eq!(list("").await.0, 4);
+    assert_eq!(list("offset=4").await, (4, Vec::new()));
+    for (query, code) in [
+        ("status=10", "S3M.1035"),
+        ("status=done", "S3M.1035"),
+        ("limit=0", "OMS.0064"),
+        ("limit=101", "OMS.0064"),
+        ("offset=-1", "OMS.0064"),
+    ] {
+        world.groups(Method::GET, &format!("?{query}"), None).await.expect_refusal(400, code);
+    }
+}
+
+#[tokio::test]
+async fn faults_strike_the_group_that_they_name() {
+    let (_emulator, world) = World::start(config(json!({}))).await;
+    let one = world.group_created(&group(json!({}))).await;
+    let other = world.group_created(&group(json!({}))).await;
+    world.fault(json!({ "operation": "ShowTaskGroup", "task": one, "kind": "status", "status": 503 })).await;
+    let show = async |id: &str| world.groups(Method::GET, &format!("/{id}"), None).await.status;
+    assert_eq!((show(&one).await.as_u16(), show(&other).await.as_u16()), (503, 200));
+    world.fault(json!({ "operation": "CreateTaskGroup", "kind": "lostReply" })).await;
+    let body = group(json!({}));
+    world.try_call(Method::POST, &format!("/v2/{PROJECT}/taskgroups"), Some(&body)).await.unwrap_err();
+    assert_eq!(world.groups(Method::GET, "", None).await.expect_ok()["count"], 3);
+}
+
+#[tokio::test]
+async fn secrets_of_groups_are_seen_nowhere() {
+    let (emulator, world) = World::start(config(lasting())).await;
+    let id = world.group_created(&group(json!({}))).await;
+    world.members_reach(&id, 2).await;
+    world.group_act(&id, "stop", None).await;
+    world.group_reaches(&id, 3).await;
+    world.group_act(&id, "start", Some(&keys(json!({})))).await;
+    for text in [
+        world.show_group(&id).await.to_string(),
+        world.groups(Method::GET, "", None).await.text,
+        world.admin(Method::GET, "/journal", None).await.text,
+        world.admin(Method::GET, "/state", None).await.text,
+        format!("{emulator:?}"),
+    ] {
+        assert!(text.contains(&id) || text.len() > 100);
+        assert!(!holds_secret(&text), "{text}");
+    }
+    let state = world.admin(Method::GET, "/state", None).await.expect_ok();
+    assert_eq!(
+        (&state["groups"][0]["group_id"], &state["groups"][0]["project"]),
+        (&json!(id), &json!(PROJECT))
+    );
+}
+
+/// The process is killed with one group stuck in its creation, one whose tasks run, one paused, and one deleted.
+#[tokio::test]
+async fn groups_survive_a_kill_and_a_creation_makes_its_tasks_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let behaviour = |creation: u64, run: u64| {
+        json!({
+            "privacyAgreementAccepted": true, "taskStartDelayMs": 0, "minimumRunMs": run, "pauseMs": 0,
+            "staleInProgressMs": 0, "groupStartDelayMs": 0, "groupCreationMs": creation, "groupDeletionMs": 0,
+            "groupTaskObjects": 1,
+        })
+    };
+    let file = write_config(folder.path(), behaviour(0, 3_600_000));
+    let arguments = ["--config", file.as_str(), "--state", state.to_str().unwrap()];
+    let ready = folder.path().join("ready.json");
+    let mut program = Program::start(folder.path(), &arguments);
+    let world = World::at(&program.ready(folder.path()).await);
+    world.make_bucket(&world.source, "SOURCEKEY", SOURCE_SECRET, "photos").await;
+    world.make_bucket(&world.destination, "DESTINATIONKEY", DESTINATION_SECRET, "archive").await;
+    for key in ["a", "b"] {
+        world.put_source(key, key.into()).await;
+    }
+    let running = world.group_created(&group(json!({}))).await;
+    world.members_reach(&running, 2).await;
+    let paused = world.group_created(&group(json!({}))).await;
+    world.members_reach(&paused, 2).await;
+    assert_eq!(world.group_act(&paused, "stop", None).await.status, 200);
+    world.group_reaches(&paused, 3).await;
+    let deleted = world.group_created(&group(json!({ "src_node": { "bucket": "nowhere" } }))).await;
+    world.group_reaches(&deleted, 4).await;
+    assert_eq!(world.delete_group(&deleted).await.status, 200);
+    world.gone(&deleted).await;
+    program.signal("KILL");
+    program.end().await;
+
+    // Again, now with a creation that does not end.
+    std::fs::remove_file(&ready).unwrap();
+    write_config(folder.path(), behaviour(3_600_000, 3_600_000));
+    let mut program = Program::start(folder.path(), &arguments);
+    let world = World::at(&program.ready(folder.path()).await);
+    let creating = world.group_created(&group(json!({}))).await;
+    world.group_reaches(&creating, 1).await;
+    program.signal("KILL");
+    program.end().await;
+
+    std::fs::remove_file(&ready).unwrap();
+    write_config(folder.path(), behaviour(0, 0));
+    let program = Program::start(folder.path(), &arguments);
+    let world = World::at(&program.ready(folder.path()).await);
+    world.groups(Method::GET, &format!("/{deleted}"), None).await.expect_refusal(404, "OMS.1009");
+    assert_eq!(world.show_group(&paused).await["status"], 3);
+    world.group_reaches(&running, 6).await;
+    world.group_reaches(&creating, 6).await;
+    for id in [&running, &creating, &paused] {
+        assert_eq!(world.members(id).await.len(), 2);
+    }
+    assert_eq!(world.group_act(&paused, "start", Some(&keys(json!({})))).await.status, 200);
+    world.group_reaches(&paused, 6).await;
+    drop(program);
+}
