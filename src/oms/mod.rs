@@ -24,6 +24,7 @@ pub mod codes;
 mod error;
 mod identity;
 mod model;
+mod read;
 mod settings;
 pub mod sign;
 mod transport;

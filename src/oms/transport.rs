@@ -14,12 +14,13 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use super::answer::{self, Refusal, Shape};
+use super::answer::{self, Refusal};
 use super::budget::{Budget, Permit, Urgency};
 use super::codes::{self, Class};
 use super::error::{Delivery, Error};
 use super::identity::{Credentials, Held, Keys, Proof};
 use super::model::Body;
+use super::read;
 use super::settings::{CallObserver, CallRecord, Settings, Timeouts};
 use super::sign::{self, Signable};
 
@@ -125,27 +126,13 @@ impl Transport {
         call: Call<'_>,
         check: impl FnOnce(W) -> Result<T, &'static str>,
     ) -> Result<T, Error> {
-        self.run(call, |refusal| {
-            let read = serde_json::from_slice::<W>(refusal.body).map_err(|_| "an unexpected body");
-            read.and_then(check).map_err(|what| match Shape::of(refusal.body, refusal.content_type) {
-                Shape::Html => Error::from_answer(refusal),
-                Shape::Json(value) if answer::reports_error(&value) => Error::from_answer(refusal),
-                Shape::Empty => Error::unexpected(refusal, "an empty body"),
-                Shape::Json(_) | Shape::Text => Error::unexpected(refusal, what),
-            })
-        })
-        .await
+        self.run(call, |refusal| read::json(refusal, check)).await
     }
 
     /// Makes a call whose answer says nothing but yes. Its body is not documented; only a page of HTML or an error in it
     /// counts.
     pub(super) async fn act(&self, call: Call<'_>) -> Result<(), Error> {
-        self.run(call, |refusal| match Shape::of(refusal.body, refusal.content_type) {
-            Shape::Html => Err(Error::from_answer(refusal)),
-            Shape::Json(value) if answer::reports_error(&value) => Err(Error::from_answer(refusal)),
-            Shape::Empty | Shape::Json(_) | Shape::Text => Ok(()),
-        })
-        .await
+        self.run(call, read::nothing).await
     }
 
     async fn run<T>(

@@ -173,14 +173,13 @@ impl Reply for PrefixFound {
     type Wire = Value;
 
     fn from_wire(wire: Value) -> Result<Self, &'static str> {
-        match wire {
-            Value::Object(mut object) => match object.remove("exist") {
-                None | Some(Value::Null) => Ok(Self(false)),
-                Some(exist) => lenient::flag(&exist)
-                    .map(Self)
-                    .ok_or("neither that the prefix is there nor that it is not"),
-            },
-            _ => Err("neither that the prefix is there nor that it is not"),
+        const NEITHER: &str = "neither that the prefix is there nor that it is not";
+        let Value::Object(object) = wire else { return Err(NEITHER) };
+        match object.get("exist") {
+            // An error that came as a success is not a no.
+            None | Some(Value::Null) if object.contains_key("error_code") => Err(NEITHER),
+            None | Some(Value::Null) => Ok(Self(false)),
+            Some(exist) => lenient::flag(exist).map(Self).ok_or(NEITHER),
         }
     }
 }

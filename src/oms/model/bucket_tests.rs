@@ -206,6 +206,7 @@ fn a_prefix_is_there_when_oms_says_so() {
     assert_eq!(read(json!({"exist": "true"})), Some(true));
     assert_eq!(read(json!({"exist": false})), Some(false));
     assert_eq!(read(json!({})), Some(false));
+    assert_eq!(read(json!({"error_code": "OMS.0064"})), None);
     assert_eq!((read(json!({"exist": "perhaps"})), read(json!([])), read(json!(true))), (None, None, None));
 }
 

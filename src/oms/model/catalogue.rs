@@ -145,7 +145,9 @@ fn collect_quotas(value: Value, depth: u8, found: &mut Vec<Quota>) {
         _ => return,
     };
     if depth > 0 {
-        inner.into_iter().for_each(|value| collect_quotas(value, depth - 1, found));
+        for value in inner {
+            collect_quotas(value, depth - 1, found);
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! What is sent to OMS and what comes back. Nothing here can be serialised from outside: bodies that carry keys are
 //! built by the transport, at the moment of sending.
 
+#[cfg(test)]
+mod any_json;
 mod bucket;
 mod catalogue;
 mod check;
@@ -42,6 +44,8 @@ pub use self::sync::{
 };
 pub use self::task::{DestinationSummary, ErrorReason, FailedObjectRecord, SourceSummary, Task};
 
+#[cfg(test)]
+pub(super) use self::any_json::any_json;
 pub(super) use self::bucket::{BucketNames, PrefixFound};
 pub(super) use self::catalogue::{ApiVersions, CloudTypes, Quotas, Regions};
 pub(super) use self::check::{Checked, Fault, fault, filled, moment, segment};
@@ -49,7 +53,7 @@ pub(super) use self::reply::Reply;
 pub(super) use self::start::{bandwidth_body, check_windows};
 pub(super) use self::sync::LARGEST_OFFSET;
 
-/// ID of a migration task: a positive integer, larger than 2^53 in places (OMS API reference 5.3.3), so never a double.
+/// ID of a migration task: a whole number, larger than 2^53 in places (OMS API reference 5.3.3), so never a double.
 /// Written as a number, read from a number or a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
@@ -89,9 +93,7 @@ impl<'de> Deserialize<'de> for TaskId {
             serde_json::Value::String(text) => text.trim().parse().ok(),
             _ => None,
         };
-        id.filter(|id| *id > 0)
-            .map(Self)
-            .ok_or_else(|| serde::de::Error::custom("a task ID is a positive integer"))
+        id.map(Self).ok_or_else(|| serde::de::Error::custom("a task ID is a whole number"))
     }
 }
 
@@ -191,7 +193,7 @@ mod tests {
         assert_eq!(serde_json::from_str::<TaskId>("9007199254740993").unwrap(), id);
         assert_eq!(serde_json::from_str::<TaskId>("\"9007199254740993\"").unwrap(), id);
         assert_eq!(id.to_string(), "9007199254740993");
-        for wrong in ["0", "-1", "1.5", "null", "\"x\"", "\"\"", "{}"] {
+        for wrong in ["-1", "1.5", "null", "\"x\"", "\"\"", "{}"] {
             assert!(serde_json::from_str::<TaskId>(wrong).is_err(), "{wrong}");
         }
         assert!("12a".parse::<TaskId>().is_err());

@@ -20,7 +20,8 @@ impl Reply for CreatedTask {
     type Wire = Self;
 
     fn from_wire(wire: Self) -> Result<Self, &'static str> {
-        Ok(wire)
+        // Lists of the reference show an ID of 0; what was created cannot have it.
+        if wire.id.get() == 0 { Err("a task without an ID") } else { Ok(wire) }
     }
 }
 

@@ -229,7 +229,7 @@ mod tests {
     use serde_json::json;
 
     use super::super::reply::Page;
-    use super::super::{Reply as _, TaskPage};
+    use super::super::{Reply as _, TaskPage, any_json};
     use super::*;
 
     fn read(value: Value) -> Task {
@@ -333,27 +333,6 @@ mod tests {
         assert_eq!(page(json!({"count": 3})), None);
         assert_eq!(page(json!({})), None);
         assert_eq!(page(json!({"tasks": [{"id": 1}, {"name": "lost"}], "count": 2})), None);
-    }
-
-    /// Any JSON, as deep as a confused server might nest it.
-    fn any_json() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![
-            Just(Value::Null),
-            any::<bool>().prop_map(Value::from),
-            any::<i64>().prop_map(Value::from),
-            any::<u64>().prop_map(Value::from),
-            any::<f64>().prop_map(Value::from),
-            any::<String>().prop_map(Value::from),
-            Just(json!("1e999")),
-            Just(json!("NaN")),
-        ];
-        leaf.prop_recursive(3, 16, 4, |inner| {
-            prop_oneof![
-                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-                prop::collection::hash_map("[a-z_]{0,12}", inner, 0..4)
-                    .prop_map(|map| map.into_iter().collect()),
-            ]
-        })
     }
 
     proptest! {
