@@ -3,9 +3,12 @@
 //! It holds every key that S3 allows (keys are never paths here), in memory with the bytes in files, and keeps what it
 //! holds over a restart when it is given a folder.
 mod answer;
+mod backend;
 mod blob;
+mod buckets;
 mod index;
 mod listing;
+mod objects;
 mod service;
 mod uploads;
 
@@ -28,9 +31,9 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use self::backend::Backend;
 use self::blob::Blobs;
 use self::index::Index;
-use self::service::Backend;
 
 /// How long [`EmbeddedStore::shutdown`] waits for requests under way.
 const GRACE: Duration = Duration::from_secs(5);

@@ -14,9 +14,9 @@ use super::answer::{
     Conditions, KEY_IN_XML, check_digests, content_encoding, crc64_text, etag, from_dto, in_xml, page_size,
     storage_class, to_dto,
 };
+use super::backend::Backend;
 use super::blob::Written;
 use super::index::{Headers, Record};
-use super::service::Backend;
 
 /// S3's limit on the number of parts.
 const MAX_PARTS: i32 = 10_000;
