@@ -18,10 +18,6 @@ use super::{
     },
 };
 
-/// Objects that one task copies at the same time.
-const WORKERS: usize = 8;
-/// Bytes per part of a multipart upload.
-const PART_SIZE: u64 = 8 * 1024 * 1024;
 /// How long a clean end waits for running tasks to put down where they are.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -157,8 +153,7 @@ impl Service {
             checkpoints,
             url_hosts: self.config.http_sources.allowed_hosts.clone().into(),
             object_rate: self.config.behaviour.object_rate,
-            workers: WORKERS,
-            part_size: PART_SIZE,
+            settings: self.config.mover.clone(),
             time_zone: mover::service_time_zone(),
         }
     }

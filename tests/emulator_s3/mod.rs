@@ -166,7 +166,9 @@ impl Client {
         let verb = reqwest::Method::from_bytes(method.to_str().as_bytes()).unwrap();
         let mut request = self.http.request(verb, url);
         for (name, value) in headers {
-            request = request.header(name, value);
+            // Values that are not ASCII go out as bare UTF-8.
+            request =
+                request.header(name, reqwest::header::HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
         if let Some(body) = body {
             request = request.header("content-length", body.len()).body(body);
@@ -185,6 +187,75 @@ impl Client {
 
     pub async fn put_with(&self, key: &str, bytes: &[u8], headers: &[(&str, &str)]) -> Answer {
         self.send(Method::Put, Some(key), &[], headers, Some(bytes.to_vec())).await.ok()
+    }
+
+    /// Writes an object in parts of that size.
+    pub async fn put_in_parts(&self, key: &str, bytes: &[u8], size: usize) {
+        let answer = self.send(Method::Post, Some(key), &[("uploads", "")], &[], Some(Vec::new())).await.ok();
+        let started = rusty_s3::actions::CreateMultipartUpload::parse_response(&answer.text()).unwrap();
+        let upload = started.upload_id();
+        let mut parts = String::new();
+        for (number, chunk) in (1..).zip(bytes.chunks(size)) {
+            let number = i32::to_string(&number);
+            let query = [("partNumber", number.as_str()), ("uploadId", upload)];
+            let part = self.send(Method::Put, Some(key), &query, &[], Some(chunk.to_vec())).await.ok();
+            let etag = part.header("etag").unwrap();
+            parts += &format!("<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>");
+        }
+        let body = format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>").into_bytes();
+        self.send(Method::Post, Some(key), &[("uploadId", upload)], &[], Some(body)).await.ok();
+    }
+
+    /// Writes an object whose key has segments `.` or `..`, which no URL of a library would keep, with a
+    /// request written by hand.
+    pub async fn put_dotted(&self, key: &str, bytes: &[u8]) {
+        use std::fmt::Write as _;
+
+        use data_encoding::HEXLOWER;
+        use hmac::{Hmac, KeyInit, Mac};
+        use sha2::{Digest, Sha256};
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+        let base = self.bucket.base_url();
+        let host = format!("{}:{}", base.host_str().unwrap(), base.port().unwrap());
+        let path = format!("{}/{key}", base.path().trim_end_matches('/'));
+        let digest = HEXLOWER.encode(&Sha256::digest(bytes));
+        let now = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
+        let names = "host;x-amz-content-sha256;x-amz-date";
+        let canonical = format!(
+            "PUT\n{path}\n\nhost:{host}\nx-amz-content-sha256:{digest}\nx-amz-date:{now}\n\n{names}\n{digest}"
+        );
+        let scope = format!("{}/test-1/s3/aws4_request", &now[..8]);
+        let hash = HEXLOWER.encode(&Sha256::digest(canonical.as_bytes()));
+        let mut signature = format!("AWS4{}", self.secret).into_bytes();
+        let text = format!("AWS4-HMAC-SHA256\n{now}\n{scope}\n{hash}");
+        for part in [&now[..8], "test-1", "s3", "aws4_request", &text] {
+            let mut mac = Hmac::<Sha256>::new_from_slice(&signature).unwrap();
+            mac.update(part.as_bytes());
+            signature = mac.finalize().into_bytes().to_vec();
+        }
+        let mut request = format!("PUT {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n");
+        write!(request, "x-amz-content-sha256: {digest}\r\nx-amz-date: {now}\r\n").unwrap();
+        write!(
+            request,
+            "authorization: AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={names}, Signature={}\r\n",
+            self.access,
+            HEXLOWER.encode(&signature)
+        )
+        .unwrap();
+        write!(request, "content-length: {}\r\n\r\n", bytes.len()).unwrap();
+        let mut stream = tokio::net::TcpStream::connect(&host).await.unwrap();
+        stream.write_all(&[request.as_bytes(), bytes].concat()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+
+    /// Writes many small objects, several at a time.
+    pub async fn put_many(&self, keys: impl IntoIterator<Item = String>) {
+        use futures::StreamExt;
+        let puts = keys.into_iter().map(|key| async move { self.put(&key, key.as_bytes()).await });
+        futures::stream::iter(puts).buffer_unordered(16).for_each(|_| async {}).await;
     }
 
     pub async fn get(&self, key: &str) -> Answer {

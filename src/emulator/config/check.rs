@@ -70,6 +70,8 @@ impl Config {
         }
         for cloud in &sync.without_restore {
             check_cloud(cloud, "behaviour.sync.withoutRestore")?;
+        if let Some((field, problem)) = self.mover.problem() {
+            return Err(wrong(format!("mover.{field}"), problem));
         }
         if let ClockPace::Scaled(scale) = self.clock
             && !(scale.is_finite() && scale > 0.0)

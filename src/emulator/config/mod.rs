@@ -19,6 +19,8 @@ pub use self::{
     sync::{SyncBehaviour, SyncQuota},
 };
 
+use super::mover;
+
 /// What `--config` holds, in YAML (or JSON, which is YAML too).
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -40,6 +42,9 @@ pub struct Config {
     /// How fast service time passes.
     #[serde(default)]
     pub clock: ClockPace,
+    /// How objects are moved.
+    #[serde(default)]
+    pub mover: mover::Settings,
     /// Where the URLs of URL lists may lead.
     #[serde(default)]
     pub http_sources: HttpSources,
@@ -109,6 +114,7 @@ impl Config {
             limits: Limits::default(),
             behaviour: Behaviour { privacy_agreement_accepted: true, ..Behaviour::default() },
             clock: ClockPace::Real,
+            mover: mover::Settings::default(),
             http_sources: HttpSources::default(),
         }
     }

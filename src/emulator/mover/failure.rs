@@ -20,8 +20,18 @@ pub(super) enum Kind {
     /// The object must be restored first.
     Archived,
     Throttled,
-    /// Not reachable, not answering, broken off, or failing by itself: worth another attempt.
+    /// Not reachable, not answering, or broken off: worth another attempt.
     Unavailable,
+    /// It answers that it fails: worth another attempt.
+    Failing,
+    /// The source refuses to restore an archived object.
+    RestoreRefused,
+    /// The restore of an archived object takes longer than the task waits.
+    NotRestored,
+    /// What was asked for was asked for already.
+    UnderWay,
+    /// The bucket has no room left.
+    Full,
     /// The owner of the task wants it to stop.
     Stopped,
     /// The key cannot be written as a path of a URL.
@@ -51,14 +61,19 @@ impl Trouble {
     }
 
     pub(super) fn is_worth_another_attempt(&self) -> bool {
-        matches!(self.kind, Kind::Unavailable | Kind::Throttled | Kind::Changed | Kind::Corrupted)
+        self.is_about_the_side() || matches!(self.kind, Kind::Changed | Kind::Corrupted)
+    }
+
+    /// Whether the endpoint as a whole may be in trouble.
+    pub(super) fn is_about_the_side(&self) -> bool {
+        matches!(self.kind, Kind::Unavailable | Kind::Failing | Kind::Throttled)
     }
 
     /// Whether no other object can fare better.
     pub(super) fn is_fatal(&self) -> bool {
         match self.side {
             Side::Source => matches!(self.kind, Kind::Keys | Kind::NoBucket),
-            Side::Destination => matches!(self.kind, Kind::Keys | Kind::NoBucket | Kind::Denied),
+            Side::Destination => matches!(self.kind, Kind::Keys | Kind::NoBucket | Kind::Denied | Kind::Full),
         }
     }
 
@@ -69,17 +84,22 @@ impl Trouble {
             (Side::Source, Kind::Denied) => "TRF.0152",
             (Side::Source, Kind::NoBucket) => "TRF.0155",
             (Side::Source, Kind::NoObject) => "TRF.0156",
-            (Side::Source, Kind::Unavailable | Kind::Stopped) => "TRF.0157",
+            (Side::Source, Kind::Unavailable | Kind::Failing | Kind::Stopped) => "TRF.0157",
             (Side::Source, Kind::Throttled) => "TRF.0159",
             (Side::Source, Kind::Archived) => "TRF.0160",
+            (_, Kind::RestoreRefused) => "TRF.0201",
+            (_, Kind::NotRestored) => "TRF.0202",
+            (_, Kind::Full) => "TRF.0055",
             (Side::Destination, Kind::Keys) => "TRF.0057",
             (Side::Destination, Kind::Denied) => "TRF.0051",
             (Side::Destination, Kind::NoBucket) => "TRF.0058",
             (Side::Destination, Kind::NoObject) => "TRF.0059",
-            (Side::Destination, Kind::Unavailable | Kind::Throttled | Kind::Stopped) => "TRF.0061",
+            (Side::Destination, Kind::Unavailable | Kind::Failing | Kind::Throttled | Kind::Stopped) => {
+                "TRF.0061"
+            }
             (Side::Destination, Kind::Archived) => "TRF.0065",
             (_, Kind::Unaddressable) => "TRF.0031",
-            (_, Kind::Changed | Kind::Corrupted | Kind::Other) => "TRF.0002",
+            (_, Kind::Changed | Kind::Corrupted | Kind::UnderWay | Kind::Other) => "TRF.0002",
         }
     }
 

@@ -8,13 +8,19 @@ mod copy;
 mod failure;
 mod job;
 mod lists;
+mod outage;
 mod pace;
+mod parts;
 mod policy;
+mod raw;
+mod restore;
 mod run;
 mod s3;
 mod selection;
+mod settings;
 mod single;
 mod transfer;
+mod urls;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -32,6 +38,7 @@ pub(crate) use job::optional_secret_text;
 pub use job::{
     ConsistencyCheck, Job, KeyRange, Keys, ListFile, Location, OverwriteMode, Source, StoragePolicy, TaskType,
 };
+pub use settings::Settings;
 
 pub use single::{ObjectMover, Settled};
 
@@ -105,10 +112,8 @@ pub struct Context {
     pub url_hosts: Arc<[String]>,
     /// At most this many objects per emulated second, so that small tasks last; `None` for no limit.
     pub object_rate: Option<f64>,
-    /// Objects copied at the same time.
-    pub workers: usize,
-    /// Bytes per part of a multipart upload (at least 5 MiB for real S3 services); smaller objects go in one request.
-    pub part_size: u64,
+    /// What was configured about moving.
+    pub settings: Settings,
     /// Zone of the bandwidth windows and of the stamps in list names; the service uses [`service_time_zone`].
     pub time_zone: TimeZone,
 }

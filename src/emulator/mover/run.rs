@@ -14,6 +14,7 @@ use super::copy::{Fate, Shared};
 use super::failure::{Kind, Side, Trouble, failed};
 use super::job::{Job, Source, TaskType};
 use super::lists::{self, Spool};
+use super::outage::Availability;
 use super::pace::{Bandwidth, ObjectRate, seconds_between};
 use super::s3::{self, Endpoint};
 use super::selection::{Finished, Item, Producer, Selector, list_part, selectors};
@@ -28,6 +29,16 @@ const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
 
 /// The speed is the mean over this much emulated time.
 const SPEED_OVER: f64 = 5.0;
+
+/// How long an endpoint that does not answer is waited for before anything was copied.
+const UNREACHABLE_FOR: Duration = Duration::from_secs(7);
+
+/// How long something was waited for.
+#[derive(Default)]
+struct Patience {
+    pause: Duration,
+    waited: Duration,
+}
 
 /// One run of a task.
 pub(super) struct Run {
@@ -124,17 +135,37 @@ impl Run {
     where
         F: Future<Output = Result<T, Trouble>>,
     {
-        let mut pause = Duration::from_secs(1);
+        let mut patience = Patience::default();
         loop {
             match unless_stopped(&self.context.control, attempt()).await {
-                Err(trouble) if trouble.is_worth_another_attempt() && pause < Duration::from_secs(8) => {
-                    let wait = self.context.clock.wait(pause);
-                    rest(&self.context.control, wait).await.map_err(|trouble| trouble.outcome())?;
-                    pause *= 2;
+                Err(trouble) => {
+                    // What is not there at all at the beginning was probably never there.
+                    let limit = match trouble.kind {
+                        Kind::Failing | Kind::Throttled => self.context.settings.outage_wait(),
+                        _ => UNREACHABLE_FOR,
+                    };
+                    self.wait_for(&mut patience, limit, trouble)
+                        .await
+                        .map_err(|trouble| trouble.outcome())?;
                 }
-                result => return result.map_err(|trouble| trouble.outcome()),
+                Ok(done) => return Ok(done),
             }
         }
+    }
+
+    /// Waits a little longer than the last time, or hands the trouble back after `limit`.
+    async fn wait_for(
+        &self,
+        patience: &mut Patience,
+        limit: Duration,
+        trouble: Trouble,
+    ) -> Result<(), Trouble> {
+        if !trouble.is_worth_another_attempt() || patience.waited >= limit {
+            return Err(trouble);
+        }
+        patience.pause = (patience.pause * 2).clamp(Duration::from_secs(1), Duration::from_secs(10));
+        patience.waited += patience.pause;
+        rest(&self.context.control, self.context.clock.wait(patience.pause)).await
     }
 
     /// Keys and bucket, before anything else.
@@ -278,7 +309,7 @@ impl Run {
         let mut end: Option<Outcome> = None;
         let mut control = self.context.control.clone();
         let mut tick = tokio::time::interval(TICK);
-        let workers = self.context.workers.max(1);
+        let workers = self.context.settings.workers.max(1);
         loop {
             while end.is_none() && !exhausted && copies.len() < workers && self.window.len() < WINDOW {
                 match self.next_item(&mut producer).await {
@@ -340,7 +371,8 @@ impl Run {
 
     /// The next item that no earlier run has finished; it has a slot in the window.
     async fn next_item(&mut self, producer: &mut Producer) -> Result<Option<Item>, Outcome> {
-        let mut pause = Duration::from_secs(1);
+        let mut patience = Patience::default();
+        let limit = self.context.settings.outage_wait();
         loop {
             match unless_stopped(&self.context.control, producer.next()).await {
                 Ok(Some(item)) => {
@@ -352,15 +384,14 @@ impl Run {
                     self.advance();
                 }
                 Ok(None) => return Ok(None),
-                Err(trouble) if trouble.is_worth_another_attempt() && pause < Duration::from_secs(8) => {
-                    let wait = self.context.clock.wait(pause);
-                    rest(&self.context.control, wait).await.map_err(|trouble| trouble.outcome())?;
-                    pause *= 2;
-                }
                 Err(trouble) if trouble.kind == Kind::Denied => {
                     return Err(failed("TRF.0027", "Listing the source bucket was refused"));
                 }
-                Err(trouble) => return Err(trouble.outcome()),
+                Err(trouble) => {
+                    self.wait_for(&mut patience, limit, trouble)
+                        .await
+                        .map_err(|trouble| trouble.outcome())?;
+                }
             }
         }
     }
@@ -474,7 +505,9 @@ pub(super) fn prepare(
             context.bandwidth.clone(),
         ),
         rate: ObjectRate::new(Arc::clone(&context.clock), context.object_rate),
-        part_size: context.part_size.max(1),
+        settings: context.settings.clone(),
+        source_side: Availability::new(Arc::clone(&context.clock), context.settings.outage_wait()),
+        destination_side: Availability::new(Arc::clone(&context.clock), context.settings.outage_wait()),
         under_way: reports.0,
         moved: reports.1,
     })

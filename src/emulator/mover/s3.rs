@@ -17,6 +17,7 @@ use secrecy::ExposeSecret;
 use super::failure::{Kind, Side, Trouble};
 use super::job::Location;
 use super::policy::Facts;
+use super::raw::{self, RawClient};
 
 /// How long a request may take to get its answer (bodies are watched chunk by chunk).
 pub(super) const ANSWER: Duration = Duration::from_mins(1);
@@ -32,6 +33,7 @@ pub(super) type Header = (String, String);
 pub(super) struct Endpoint {
     side: Side,
     http: reqwest::Client,
+    raw: RawClient,
     bucket: Bucket,
     credentials: Credentials,
     requester_pays: bool,
@@ -131,7 +133,7 @@ impl Endpoint {
             Some(token) => Credentials::new_with_token(&keys.access_key, secret, token.expose_secret()),
             None => Credentials::new(&keys.access_key, secret),
         };
-        Ok(Self { side, http, bucket, credentials, requester_pays })
+        Ok(Self { side, http, raw: RawClient::new(), bucket, credentials, requester_pays })
     }
 
     /// The same endpoint and keys, another bucket.
@@ -165,22 +167,37 @@ impl Endpoint {
         mut headers: Vec<Header>,
         body: Option<(Body, u64)>,
     ) -> Result<Response, Trouble> {
-        let url = match key {
-            Some(key) => {
-                // No client of the `url` crate can send these: they would reach another object.
-                if key.is_empty() || key.split('/').any(|segment| matches!(segment, "." | "..")) {
-                    let message = "The key is empty or has a segment `.` or `..`, which no URL can carry";
-                    return Err(self.trouble(Kind::Unaddressable, message));
-                }
-                self.bucket.object_url(key)
-            }
-            None => self.bucket.base_url().clone(),
-        };
         if self.requester_pays {
             headers.push(("x-amz-request-payer".to_owned(), "requester".to_owned()));
         }
         query.sort_unstable();
         headers.sort_unstable();
+        let response = match key {
+            Some("") => {
+                return Err(self.trouble(Kind::Unaddressable, "The key is empty, which no object can have"));
+            }
+            Some(key) if raw::is_needed(key) => self
+                .raw
+                .send(&self.bucket, &self.credentials, method, key, &query, &headers, body)
+                .await
+                .map_err(|message| self.trouble(Kind::Unavailable, message))?,
+            _ => self.send_url(method, key, &query, &headers, body).await?,
+        };
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        Err(self.refused(response).await)
+    }
+
+    async fn send_url(
+        &self,
+        method: Method,
+        key: Option<&str>,
+        query: &[(&str, &str)],
+        headers: &[Header],
+        body: Option<(Body, u64)>,
+    ) -> Result<Response, Trouble> {
+        let url = key.map_or_else(|| self.bucket.base_url().clone(), |key| self.bucket.object_url(key));
         let url = sign(
             &Timestamp::now(),
             method,
@@ -196,7 +213,7 @@ impl Endpoint {
         let verb = reqwest::Method::from_bytes(method.to_str().as_bytes())
             .map_err(|error| self.trouble(Kind::Other, error.to_string()))?;
         let mut request = self.http.request(verb, url);
-        for (name, value) in &headers {
+        for (name, value) in headers {
             let pair = HeaderName::from_bytes(name.as_bytes())
                 .ok()
                 .zip(HeaderValue::from_bytes(value.as_bytes()).ok());
@@ -208,11 +225,7 @@ impl Endpoint {
         if let Some((body, length)) = body {
             request = request.header(reqwest::header::CONTENT_LENGTH, length).body(body);
         }
-        let response = request.send().await.map_err(|error| self.lost(error))?;
-        if response.status().is_success() {
-            return Ok(response);
-        }
-        Err(self.refused(response).await)
+        request.send().await.map_err(|error| self.lost(error))
     }
 
     /// As `send`, for requests whose body is small: the whole exchange is bounded.
@@ -265,12 +278,16 @@ impl Endpoint {
             ("NoSuchKey", _) => Kind::NoObject,
             ("InvalidObjectState", _) => Kind::Archived,
             ("PreconditionFailed", _) | (_, StatusCode::PRECONDITION_FAILED) => Kind::Changed,
-            ("SlowDown" | "ServiceUnavailable" | "TooManyRequests", _)
+            ("InsufficientStorageSpace" | "QuotaExceeded" | "XMinioStorageFull", _)
+            | (_, StatusCode::INSUFFICIENT_STORAGE) => Kind::Full,
+            ("RestoreAlreadyInProgress", _) => Kind::UnderWay,
+            ("SlowDown" | "TooManyRequests" | "RequestLimitExceeded", _)
             | (_, StatusCode::TOO_MANY_REQUESTS) => Kind::Throttled,
             (_, StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED) => Kind::Denied,
             (_, StatusCode::NOT_FOUND) => Kind::NoObject,
             ("IncompleteBody" | "BadDigest" | "RequestTimeout", _) => Kind::Unavailable,
-            (_, status) if status.is_server_error() => Kind::Unavailable,
+            ("NotImplemented" | "MethodNotAllowed", _) => Kind::Other,
+            (_, status) if status.is_server_error() => Kind::Failing,
             _ => Kind::Other,
         };
         let said = if code.is_empty() { String::new() } else { format!(" ({code})") };
@@ -440,8 +457,10 @@ impl Endpoint {
         let body = format!(
             "<RestoreRequest xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Days>{days}</Days></RestoreRequest>"
         );
-        self.exchange(Method::Post, Some(key), vec![("restore", "")], Vec::new(), Some(body)).await?;
-        Ok(())
+        match self.exchange(Method::Post, Some(key), vec![("restore", "")], Vec::new(), Some(body)).await {
+            Err(trouble) if trouble.kind != Kind::UnderWay => Err(trouble),
+            _ => Ok(()),
+        }
     }
 }
 

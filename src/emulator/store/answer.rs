@@ -100,14 +100,23 @@ pub(super) fn is_archived(record: &Record) -> bool {
     [dto::StorageClass::GLACIER, dto::StorageClass::DEEP_ARCHIVE].contains(&record.storage_class.as_str())
 }
 
-pub(super) fn restore_header(record: &Record) -> Option<String> {
-    let until = record.restored_until.filter(|_| is_archived(record))?;
+pub(super) fn restore_header(record: &Record, now: Timestamp) -> Option<String> {
+    let until = record.restored_until.filter(|until| is_archived(record) && *until > now)?;
+    if record.restored_from.is_some_and(|from| from > now) {
+        return Some("ongoing-request=\"true\"".to_owned());
+    }
     let date = until.strftime("%a, %d %b %Y %H:%M:%S GMT");
     Some(format!("ongoing-request=\"false\", expiry-date=\"{date}\""))
 }
 
-pub(super) fn require_readable(record: &Record) -> S3Result<()> {
-    if is_archived(record) && record.restored_until.is_none_or(|until| until < Timestamp::now()) {
+/// Whether an archived object is readable because it was restored.
+pub(super) fn is_restored(record: &Record, now: Timestamp) -> bool {
+    record.restored_until.is_some_and(|until| until > now)
+        && record.restored_from.is_none_or(|from| from <= now)
+}
+
+pub(super) fn require_readable(record: &Record, now: Timestamp) -> S3Result<()> {
+    if is_archived(record) && !is_restored(record, now) {
         return Err(s3_error!(
             InvalidObjectState,
             "The operation is not valid for the object's storage class; restore it first"

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 use s3s::{S3Result, dto, s3_error};
 
 use super::answer::Conditions;
+use super::behaviour::Conduct;
 use super::blob::{Blob, Blobs, WriteError, Written};
 use super::index::{Index, Object, Record};
 use super::listing::{self, Page, Query};
@@ -18,6 +19,7 @@ pub(super) struct Backend {
     pub(super) blobs: Arc<Blobs>,
     pub(super) uploads: Arc<Mutex<HashMap<String, Upload>>>,
     pub(super) next_upload: Arc<AtomicU64>,
+    pub(super) conduct: Arc<Conduct>,
 }
 
 impl Backend {
@@ -27,6 +29,7 @@ impl Backend {
             blobs: Arc::new(blobs),
             uploads: Arc::default(),
             next_upload: Arc::new(AtomicU64::new(1)),
+            conduct: Arc::default(),
         }
     }
 
@@ -45,6 +48,12 @@ impl Backend {
         } else {
             Err(s3_error!(NoSuchBucket, "The specified bucket does not exist"))
         }
+    }
+
+    /// Whether `more` bytes have room in a bucket beside what is there.
+    pub(super) fn require_room(&self, bucket: &str, more: u64) -> S3Result<()> {
+        let used = self.read_index().buckets.get(bucket).map_or(0, |found| found.used);
+        self.conduct.check_quota(bucket, used, more)
     }
 
     pub(super) fn object(&self, bucket: &str, key: &str) -> S3Result<Arc<Object>> {
@@ -92,7 +101,15 @@ impl Backend {
     ) -> S3Result<Arc<Object>> {
         let mut index = self.write_index();
         let existing = index.buckets.get(bucket).and_then(|found| found.objects.get(key));
-        conditions.check_write(existing.map(|object| object.record.etag.as_str()))?;
+        let replaced = existing.map_or(0, |object| object.record.size);
+        let used = index.buckets.get(bucket).map_or(0, |found| found.used - replaced);
+        let admitted = conditions
+            .check_write(existing.map(|object| object.record.etag.as_str()))
+            .and_then(|()| self.conduct.check_quota(bucket, used, record.size));
+        if let Err(refused) = admitted {
+            retire_all(&blobs);
+            return Err(refused);
+        }
         match index.put(bucket, key, record, blobs.clone()) {
             Ok(Some(object)) => Ok(object),
             Ok(None) => {

@@ -22,12 +22,34 @@ pub(super) struct Record {
     /// Archived objects can be read until then after a restore.
     #[serde(default)]
     pub(super) restored_until: Option<Timestamp>,
+    /// The restore is complete from then on.
+    #[serde(default)]
+    pub(super) restored_from: Option<Timestamp>,
     #[serde(default)]
     pub(super) headers: Headers,
     /// Numbers and sizes of the files, in order.
     pub(super) blobs: Vec<(u64, u64)>,
     /// How often this key was written, this object included.
     pub(super) writes: u64,
+}
+
+impl Record {
+    /// An object without bytes.
+    pub(super) fn empty(last_modified: Timestamp) -> Self {
+        Self {
+            size: 0,
+            // The MD5 of nothing.
+            etag: "d41d8cd98f00b204e9800998ecf8427e".to_owned(),
+            crc64: 0,
+            last_modified,
+            storage_class: "STANDARD".to_owned(),
+            restored_until: None,
+            restored_from: None,
+            headers: Headers::default(),
+            blobs: Vec::new(),
+            writes: 0,
+        }
+    }
 }
 
 /// Headers that are kept with an object and returned as they came.
@@ -55,6 +77,8 @@ pub(super) struct Object {
 pub(super) struct Bucket {
     pub(super) created: Timestamp,
     pub(super) region: Option<String>,
+    /// Bytes of all objects.
+    pub(super) used: u64,
     pub(super) objects: BTreeMap<String, Arc<Object>>,
 }
 
@@ -121,6 +145,7 @@ impl Index {
         let buckets = records
             .into_iter()
             .map(|(name, (created, region, objects))| {
+                let used = objects.values().map(|record: &Record| record.size).sum();
                 let objects = objects
                     .into_iter()
                     .map(|(key, record)| {
@@ -128,7 +153,7 @@ impl Index {
                         (key, Arc::new(Object { record, blobs }))
                     })
                     .collect();
-                (name, Bucket { created, region, objects })
+                (name, Bucket { created, region, used, objects })
             })
             .collect();
         let mut index = Self { buckets, log: None };
@@ -173,7 +198,7 @@ impl Index {
     pub(super) fn create_bucket(&mut self, name: &str, region: Option<String>) -> std::io::Result<()> {
         let created = Timestamp::now();
         self.append(|| Change::Bucket { name: name.to_owned(), created, region: region.clone() })?;
-        self.buckets.insert(name.to_owned(), Bucket { created, region, objects: BTreeMap::new() });
+        self.buckets.insert(name.to_owned(), Bucket { created, region, used: 0, objects: BTreeMap::new() });
         Ok(())
     }
 
@@ -204,6 +229,8 @@ impl Index {
         })?;
         let object = Arc::new(Object { record, blobs });
         if let Some(found) = self.buckets.get_mut(bucket) {
+            found.used += object.record.size;
+            found.used -= before.as_ref().map_or(0, |object| object.record.size);
             found.objects.insert(key.to_owned(), Arc::clone(&object));
         }
         if let Some(before) = before
@@ -244,7 +271,10 @@ impl Index {
             return Ok(false);
         }
         self.append(|| Change::Delete { bucket: bucket.to_owned(), key: key.to_owned() })?;
-        if let Some(object) = self.buckets.get_mut(bucket).and_then(|found| found.objects.remove(key)) {
+        if let Some(found) = self.buckets.get_mut(bucket)
+            && let Some(object) = found.objects.remove(key)
+        {
+            found.used -= object.record.size;
             object.retire();
         }
         Ok(true)

@@ -4,6 +4,7 @@
 //! holds over a restart when it is given a folder.
 mod answer;
 mod backend;
+mod behaviour;
 mod blob;
 mod buckets;
 mod index;
@@ -16,6 +17,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -32,8 +34,11 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use self::backend::Backend;
+use self::behaviour::{Conduct, Doorkeeper};
 use self::blob::Blobs;
-use self::index::Index;
+use self::index::{Index, Record};
+
+pub use self::behaviour::{BucketBehaviour, StoreBehaviour, StoreClock, Unavailable, UnavailableCode};
 
 /// How long [`EmbeddedStore::shutdown`] waits for requests under way.
 const GRACE: Duration = Duration::from_secs(5);
@@ -139,6 +144,7 @@ impl EmbeddedStore {
         let backend = Backend::new(opened.index, opened.blobs);
         let mut service = S3ServiceBuilder::new(backend.clone());
         service.set_auth(KnownKeys(access_keys.into_iter().collect()));
+        service.set_access(Doorkeeper(Arc::clone(&backend.conduct)));
         let app = Router::new()
             .fallback_service(HandleError::new(service.build(), |_: s3s::HttpError| async {
                 http::StatusCode::INTERNAL_SERVER_ERROR
@@ -166,6 +172,11 @@ impl EmbeddedStore {
         format!("http://{}", self.address)
     }
 
+    /// How the store behaves, to be looked at and changed while it runs.
+    pub fn handle(&self) -> StoreHandle {
+        StoreHandle(Arc::clone(&self.backend.conduct))
+    }
+
     /// What is known of an object, or `None` when there is none.
     pub fn object(&self, bucket: &str, key: &str) -> Option<StoredObject> {
         let index = self.backend.read_index();
@@ -177,6 +188,29 @@ impl EmbeddedStore {
             last_modified: object.record.last_modified,
             writes: object.record.writes,
         })
+    }
+
+    /// A value of an object's user metadata, as it is kept.
+    pub fn metadata(&self, bucket: &str, key: &str, name: &str) -> Option<String> {
+        let index = self.backend.read_index();
+        index.buckets.get(bucket)?.objects.get(key)?.record.headers.metadata.get(name).cloned()
+    }
+
+    /// Puts empty objects into a bucket without a request each, so that a bucket of a hundred thousand is quickly made.
+    ///
+    /// # Errors
+    /// When the log cannot be written. Without the bucket nothing happens.
+    pub fn add_empty_objects(
+        &self,
+        bucket: &str,
+        keys: impl IntoIterator<Item = String>,
+        last_modified: Timestamp,
+    ) -> std::io::Result<()> {
+        let mut index = self.backend.write_index();
+        for key in keys {
+            index.put(bucket, &key, Record::empty(last_modified), Vec::new())?;
+        }
+        Ok(())
     }
 
     /// Pretends that an object was written at another time; says whether it exists.
@@ -191,6 +225,27 @@ impl EmbeddedStore {
     pub async fn shutdown(mut self) {
         let _ = self.stop.send(true);
         let _ = tokio::time::timeout(GRACE, &mut self.server).await;
+    }
+}
+
+/// How a running store behaves. Clones share it.
+#[derive(Debug, Clone)]
+pub struct StoreHandle(Arc<Conduct>);
+
+impl StoreHandle {
+    /// The behaviour in force, with what is left of counts.
+    pub fn behaviour(&self) -> StoreBehaviour {
+        self.0.get()
+    }
+
+    /// Behaves so from the next request on.
+    pub fn set_behaviour(&self, behaviour: StoreBehaviour) {
+        self.0.set(behaviour);
+    }
+
+    /// Restores take their time on this clock. Default: the wall's.
+    pub fn set_clock(&self, clock: StoreClock) {
+        self.0.set_clock(clock);
     }
 }
 

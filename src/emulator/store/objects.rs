@@ -2,6 +2,7 @@
 use std::time::Duration;
 
 use data_encoding::HEXLOWER;
+use http::StatusCode;
 use jiff::Timestamp;
 use s3s::{S3Response, S3Result, dto, s3_error};
 
@@ -20,7 +21,7 @@ impl Backend {
         let record = &object.record;
         let conditions = Conditions { if_match: input.if_match, if_none_match: input.if_none_match };
         conditions.check_read(record, input.if_modified_since, input.if_unmodified_since)?;
-        let checksum = checksum_asked(input.checksum_mode.as_ref());
+        let checksum = self.conduct.tells_crc64() && checksum_asked(input.checksum_mode.as_ref());
         let headers = record.headers.clone();
         Ok(S3Response::new(dto::HeadObjectOutput {
             accept_ranges: Some("bytes".to_owned()),
@@ -35,7 +36,7 @@ impl Backend {
             e_tag: Some(etag(record)),
             last_modified: Some(to_dto(record.last_modified)),
             storage_class: storage_class_header(record),
-            restore: restore_header(record),
+            restore: restore_header(record, self.conduct.now()),
             checksum_crc64nvme: checksum.then(|| crc64_text(record.crc64)),
             checksum_type: checksum.then(|| dto::ChecksumType::from_static(dto::ChecksumType::FULL_OBJECT)),
             ..Default::default()
@@ -50,7 +51,7 @@ impl Backend {
         let record = &object.record;
         let conditions = Conditions { if_match: input.if_match, if_none_match: input.if_none_match };
         conditions.check_read(record, input.if_modified_since, input.if_unmodified_since)?;
-        require_readable(record)?;
+        require_readable(record, self.conduct.now())?;
         let (start, length, content_range) = match input.range {
             Some(range) => {
                 let range = range
@@ -64,7 +65,9 @@ impl Backend {
         let body = blob::read(&object.blobs, start, length)
             .await
             .map_err(|error| s3_error!(error, InternalError, "The store cannot read from its disk"))?;
-        let checksum = content_range.is_none() && checksum_asked(input.checksum_mode.as_ref());
+        let checksum = content_range.is_none()
+            && self.conduct.tells_crc64()
+            && checksum_asked(input.checksum_mode.as_ref());
         let headers = record.headers.clone();
         Ok(S3Response::new(dto::GetObjectOutput {
             body: Some(body),
@@ -84,7 +87,7 @@ impl Backend {
             e_tag: Some(etag(record)),
             last_modified: Some(to_dto(record.last_modified)),
             storage_class: storage_class_header(record),
-            restore: restore_header(record),
+            restore: restore_header(record, self.conduct.now()),
             checksum_crc64nvme: checksum.then(|| crc64_text(record.crc64)),
             checksum_type: checksum.then(|| dto::ChecksumType::from_static(dto::ChecksumType::FULL_OBJECT)),
             ..Default::default()
@@ -96,6 +99,10 @@ impl Backend {
         input: dto::PutObjectInput,
     ) -> S3Result<S3Response<dto::PutObjectOutput>> {
         self.require_bucket(&input.bucket)?;
+        let announced = input.content_length.and_then(|length| u64::try_from(length).ok()).unwrap_or(0);
+        let replaced = self.object(&input.bucket, &input.key).map_or(0, |object| object.record.size);
+        // Said before the bytes are on their way; `place` decides.
+        self.require_room(&input.bucket, announced.saturating_sub(replaced))?;
         let written = self.receive(input.body, input.content_length).await?;
         check_digests(&written, input.content_md5.as_deref(), input.checksum_crc64nvme.as_deref())?;
         let record = Record {
@@ -105,6 +112,7 @@ impl Backend {
             last_modified: Timestamp::now(),
             storage_class: storage_class(input.storage_class),
             restored_until: None,
+            restored_from: None,
             headers: Headers {
                 content_type: input.content_type,
                 cache_control: input.cache_control,
@@ -140,7 +148,7 @@ impl Backend {
             return Err(s3_error!(NotImplemented, "Only `bucket/key` is understood as a copy source"));
         };
         let from = self.object(from_bucket, from_key)?;
-        require_readable(&from.record)?;
+        require_readable(&from.record, self.conduct.now())?;
         let conditions = Conditions {
             if_match: input.copy_source_if_match,
             if_none_match: input.copy_source_if_none_match,
@@ -182,6 +190,7 @@ impl Backend {
             last_modified: Timestamp::now(),
             storage_class: class.unwrap_or_else(|| dto::StorageClass::STANDARD.to_owned()),
             restored_until: None,
+            restored_from: None,
             headers,
             blobs: Vec::new(),
             writes: 0,
@@ -240,11 +249,27 @@ impl Backend {
             return Err(s3_error!(InvalidObjectState, "Only archived objects can be restored"));
         }
         let days = input.restore_request.and_then(|request| request.days).unwrap_or(1).max(1);
-        // Restoring takes no time here; what is tested is that clients ask for it.
-        let until = Timestamp::now() + Duration::from_secs(u64::from(days.unsigned_abs()) * 86_400);
+        let Some(restore_ms) = self.conduct.restore_ms() else {
+            return Err(s3_error!(NotImplemented, "This store does not restore objects"));
+        };
+        let now = self.conduct.now();
+        let from = match (object.record.restored_from, object.record.restored_until) {
+            (Some(from), _) if from > now => {
+                return Err(s3_error!(RestoreAlreadyInProgress, "Object restore is already in progress"));
+            }
+            (Some(from), Some(until)) if until > now => from,
+            _ => now + Duration::from_millis(restore_ms),
+        };
+        let until = from.max(now) + Duration::from_secs(u64::from(days.unsigned_abs()) * 86_400);
+        let extended = from < now;
         self.write_index()
-            .amend(&input.bucket, &input.key, |record| record.restored_until = Some(until))
+            .amend(&input.bucket, &input.key, |record| {
+                record.restored_from = Some(from);
+                record.restored_until = Some(until);
+            })
             .map_err(|error| s3_error!(error, InternalError, "The store cannot write its log"))?;
-        Ok(S3Response::new(dto::RestoreObjectOutput::default()))
+        // Accepted, or only prolonged.
+        let status = if extended { StatusCode::OK } else { StatusCode::ACCEPTED };
+        Ok(S3Response::with_status(dto::RestoreObjectOutput::default(), status))
     }
 }

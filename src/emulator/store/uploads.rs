@@ -83,7 +83,13 @@ impl Backend {
         if !(1..=MAX_PARTS).contains(&input.part_number) {
             return Err(s3_error!(InvalidArgument, "Part number must be between 1 and 10000"));
         }
-        find_upload(&mut self.uploads(), &input.upload_id, &input.bucket, &input.key)?;
+        let gathered: u64 = find_upload(&mut self.uploads(), &input.upload_id, &input.bucket, &input.key)?
+            .parts
+            .values()
+            .map(|part| part.written.size)
+            .sum();
+        let announced = input.content_length.and_then(|length| u64::try_from(length).ok()).unwrap_or(0);
+        self.require_room(&input.bucket, gathered + announced)?;
         let written = self.receive(input.body, input.content_length).await?;
         check_digests(&written, input.content_md5.as_deref(), input.checksum_crc64nvme.as_deref())?;
         let output = dto::UploadPartOutput {
@@ -198,6 +204,7 @@ impl Backend {
                 last_modified: Timestamp::now(),
                 storage_class: upload.storage_class,
                 restored_until: None,
+                restored_from: None,
                 headers: upload.headers,
                 blobs: Vec::new(),
                 writes: 0,

@@ -1,171 +1,23 @@
 //! The mover, between real stores on 127.0.0.1.
 #![cfg(feature = "emulator")]
-#![allow(clippy::unwrap_used, clippy::items_after_statements)]
+#![allow(clippy::unwrap_used, clippy::items_after_statements, unreachable_pub)]
+mod bench;
+#[path = "../emulator_s3/mod.rs"]
 mod emulator_s3;
+mod hard;
+mod outage;
 
-use std::collections::BTreeMap;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use emulator_s3::{Client, location, odd_keys, store};
+use bench::{Bench, code, counts};
+use emulator_s3::{Client, location, odd_keys};
 use jiff::Timestamp;
 use jiff::civil::time;
 use oms_operator::emulator::mover::{
     Checkpoint, Clock, ConsistencyCheck, Context, Control, Job, ListFile, Outcome, OverwriteMode, Progress,
-    Source, StoragePolicy, TaskType, Window, run, service_time_zone,
+    Source, StoragePolicy, TaskType, Window, run,
 };
-use oms_operator::emulator::store::EmbeddedStore;
-use tokio::sync::watch;
-
-/// Time that passes only when somebody waits for it: tests are as fast as the machine and still exact.
-struct WaitingClock {
-    now: Mutex<Timestamp>,
-    /// Runs once when that time is reached.
-    alarm: Mutex<Option<(Timestamp, Alarm)>>,
-    /// Time does not pass beyond this.
-    stuck_at: Mutex<Option<Timestamp>>,
-}
-
-type Alarm = Box<dyn FnOnce() + Send>;
-
-impl WaitingClock {
-    fn new() -> Arc<Self> {
-        let now = Mutex::new("2026-01-01T00:00:00Z".parse().unwrap());
-        Arc::new(Self { now, alarm: Mutex::default(), stuck_at: Mutex::default() })
-    }
-}
-
-impl Clock for WaitingClock {
-    fn now(&self) -> Timestamp {
-        *self.now.lock().unwrap()
-    }
-
-    fn wait(&self, emulated: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let mut now = self.now.lock().unwrap();
-        if self.stuck_at.lock().unwrap().is_some_and(|end| *now >= end) {
-            return Box::pin(std::future::pending());
-        }
-        *now += emulated;
-        let alarm = self.alarm.lock().unwrap().take_if(|(at, _)| *now >= *at);
-        if let Some((_, ring)) = alarm {
-            ring();
-        }
-        Box::pin(tokio::task::yield_now())
-    }
-}
-
-/// Two stores, a bucket in each, and what a run needs.
-struct Bench {
-    source_store: EmbeddedStore,
-    destination_store: EmbeddedStore,
-    source: Client,
-    destination: Client,
-    control: watch::Sender<Control>,
-    bandwidth: watch::Sender<Vec<Window>>,
-    progress: watch::Sender<Progress>,
-    clock: Arc<WaitingClock>,
-    workers: usize,
-    part_size: u64,
-}
-
-impl Bench {
-    async fn new() -> Self {
-        let (source_store, destination_store) = (store(None).await, store(None).await);
-        Self {
-            source: Client::create(&source_store.endpoint(), "source").await,
-            destination: Client::create(&destination_store.endpoint(), "destination").await,
-            source_store,
-            destination_store,
-            control: watch::Sender::new(Control::Run),
-            bandwidth: watch::Sender::new(Vec::new()),
-            progress: watch::Sender::new(Progress::default()),
-            clock: WaitingClock::new(),
-            workers: 4,
-            part_size: 1 << 20,
-        }
-    }
-
-    fn job(&self) -> Job {
-        Job {
-            task_id: 260_635_103_393_672,
-            task_name: "source-destination-20260101080000000_001".into(),
-            group: None,
-            range: None,
-            task_type: TaskType::Prefix,
-            source: Source::S3(location(&self.source_store.endpoint(), "source")),
-            object_keys: vec![String::new()],
-            list_file: None,
-            destination: location(&self.destination_store.endpoint(), "destination"),
-            save_prefix: String::new(),
-            storage_policy: StoragePolicy::Standard,
-            overwrite_mode: OverwriteMode::default(),
-            consistency_check: ConsistencyCheck::default(),
-            migrate_since: 0,
-            enable_metadata_migration: true,
-            enable_restore: false,
-            enable_failed_object_recording: true,
-            requester_pays: false,
-            source_has_crc64: true,
-        }
-    }
-
-    fn context(&self) -> Context {
-        Context {
-            control: self.control.subscribe(),
-            bandwidth: self.bandwidth.subscribe(),
-            clock: self.clock.clone(),
-            progress: self.progress.clone(),
-            checkpoints: Arc::new(|_| {}),
-            url_hosts: Arc::from([]),
-            object_rate: None,
-            workers: self.workers,
-            part_size: self.part_size,
-            time_zone: service_time_zone(),
-        }
-    }
-
-    async fn run(&self, job: &Job, checkpoint: Checkpoint) -> (Checkpoint, Outcome) {
-        let running = run(job.clone(), checkpoint, self.context());
-        tokio::time::timeout(Duration::from_mins(1), running).await.expect("the run ends")
-    }
-
-    async fn finish(&self, job: &Job) -> Checkpoint {
-        let (checkpoint, outcome) = self.run(job, Checkpoint::default()).await;
-        assert_eq!(outcome, Outcome::Finished);
-        checkpoint
-    }
-
-    /// Everything at the destination but what the service writes for itself.
-    async fn arrived(&self) -> BTreeMap<String, Vec<u8>> {
-        let mut contents = self.destination.contents().await;
-        contents.retain(|key, _| !key.starts_with("oms/"));
-        contents
-    }
-
-    fn writes(&self, key: &str) -> u64 {
-        self.destination_store.object("destination", key).map_or(0, |object| object.writes)
-    }
-
-    async fn end(self) {
-        self.source_store.shutdown().await;
-        self.destination_store.shutdown().await;
-    }
-}
-
-fn code(outcome: &Outcome) -> &str {
-    match outcome {
-        Outcome::Failed { code, .. } => code,
-        Outcome::Finished => "finished",
-        Outcome::Paused => "paused",
-    }
-}
-
-fn counts(checkpoint: &Checkpoint) -> (u64, u64, u64, u64) {
-    let counters = checkpoint.counters;
-    (counters.total_num, counters.successful_num, counters.failed_num, counters.skipped_num)
-}
 
 #[tokio::test]
 async fn odd_keys_arrive_under_the_same_name_with_bytes_and_metadata() {
@@ -197,7 +49,7 @@ async fn odd_keys_arrive_under_the_same_name_with_bytes_and_metadata() {
 #[tokio::test]
 async fn big_objects_go_in_parts_and_metadata_only_when_asked() {
     let mut bench = Bench::new().await;
-    bench.part_size = 1 << 18;
+    bench.settings.part_size = 1 << 18;
     let bytes: Vec<u8> = (0..1_000_000u32).flat_map(u32::to_le_bytes).collect();
     let headers =
         [("content-type", "video/x"), ("x-amz-meta-owner", "media"), ("x-amz-storage-class", "STANDARD_IA")];
@@ -338,7 +190,7 @@ async fn a_killed_run_goes_on_from_its_last_checkpoint() {
     assert_eq!(bench.arrived().await, bench.source.contents().await);
     // What was copied and not yet noted is found to be there. Only what was in the middle of it can be written again.
     let again = keys.iter().filter(|key| bench.writes(key) > 1).count();
-    assert!(again <= bench.workers, "{again} objects were written twice");
+    assert!(again <= bench.settings.workers, "{again} objects were written twice");
     bench.end().await;
 }
 
