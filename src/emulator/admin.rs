@@ -18,6 +18,7 @@ use super::{
     faults::Fault,
     journal::Filter,
     service::Service,
+    store::StoreBehaviour,
     tasks::Task,
     wire::{answer, sync_answer},
 };
@@ -30,6 +31,8 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/faults", get(list_faults).post(add_fault).delete(clear_faults))
         .route("/faults/{id}", delete(remove_fault))
         .route("/clock", get(show_clock).post(set_clock))
+        .route("/stores", get(list_stores))
+        .route("/stores/{name}", post(change_store))
         .route("/state", get(show_state))
         .route("/reset", post(reset))
         .layer(from_fn(refuse_browsers))
@@ -58,6 +61,8 @@ async fn index() -> Json<Value> {
         "DELETE /faults": "delete all; DELETE /faults/{id}: one",
         "GET /clock": "service time and its pace",
         "POST /clock": "{advanceMs, scale, signatureOffsetMs}",
+        "GET /stores": "embedded stores and how they behave",
+        "POST /stores/{name}": "behave so from now on; {}: without any peculiarity",
         "GET /state": "tasks and groups, without secrets",
         "POST /reset": "forget everything but the clock and what is in the stores",
     }))
@@ -209,6 +214,31 @@ async fn show_state(State(service): State<Arc<Service>>) -> Json<Value> {
     Json(json!({
         "now": now, "projects": projects, "tasks": tasks, "groups": groups, "syncTasks": sync_tasks,
     }))
+}
+
+async fn list_stores(State(service): State<Arc<Service>>) -> Json<Value> {
+    let stores: Vec<Value> = service
+        .stores
+        .embedded()
+        .map(|(name, embedded)| json!({ "name": name, "behaviour": embedded.handle.behaviour() }))
+        .collect();
+    Json(json!({ "stores": stores }))
+}
+
+async fn change_store(
+    State(service): State<Arc<Service>>,
+    Path(name): Path<String>,
+    behaviour: Result<Json<StoreBehaviour>, JsonRejection>,
+) -> Response {
+    let Json(behaviour) = match behaviour {
+        Ok(behaviour) => behaviour,
+        Err(error) => return problem(StatusCode::BAD_REQUEST, error.body_text()),
+    };
+    let Some((_, embedded)) = service.stores.embedded().find(|(other, _)| *other == name) else {
+        return problem(StatusCode::NOT_FOUND, format!("There is no embedded store `{name}`"));
+    };
+    embedded.handle.set_behaviour(behaviour);
+    Json(json!({ "name": name, "behaviour": embedded.handle.behaviour() })).into_response()
 }
 
 async fn reset(State(service): State<Arc<Service>>) -> StatusCode {

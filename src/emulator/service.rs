@@ -195,6 +195,7 @@ impl Service {
         self.compact(&state);
         *self.gate() = Gate::default();
         self.faults.clear();
+        self.stores.reset_behaviour();
         self.journal.clear();
     }
 

@@ -5,7 +5,10 @@ use std::time::Duration;
 use rusty_s3::{Bucket, Credentials, S3Action as _, UrlStyle};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::mover::{Keys, ListFile, Location};
+use super::{
+    mover::{Keys, ListFile, Location},
+    store::{StoreBehaviour, StoreHandle},
+};
 
 /// An S3 endpoint, embedded or elsewhere.
 #[derive(Clone, Debug)]
@@ -20,6 +23,17 @@ pub struct StoreAddress {
     pub endpoint: String,
     /// Access key and secret of the store, for people who want to use it.
     pub first_key: Option<(String, SecretString)>,
+    /// How it behaves, where the emulator itself runs it.
+    pub embedded: Option<Embedded>,
+}
+
+/// How a store behaves that the emulator runs.
+#[derive(Clone, Debug)]
+pub struct Embedded {
+    /// The behaviour in force.
+    pub handle: StoreHandle,
+    /// The behaviour that was configured.
+    pub configured: StoreBehaviour,
 }
 
 impl StoreAddress {
@@ -92,6 +106,18 @@ impl Stores {
     /// All stores, in the order of the configuration, the embedded ones last.
     pub fn list(&self) -> &[StoreAddress] {
         &self.stores
+    }
+
+    /// The stores that the emulator runs, by name.
+    pub fn embedded(&self) -> impl Iterator<Item = (&str, &Embedded)> {
+        self.stores.iter().filter_map(|store| Some((store.name.as_str(), store.embedded.as_ref()?)))
+    }
+
+    /// Every embedded store behaves as it was configured again.
+    pub fn reset_behaviour(&self) {
+        for (_, embedded) in self.embedded() {
+            embedded.handle.set_behaviour(embedded.configured.clone());
+        }
     }
 
     /// The store for a cloud and region: one that names the region before one for every region.
@@ -199,6 +225,7 @@ mod tests {
             region: region.to_owned(),
             endpoint: "http://127.0.0.1:1".to_owned(),
             first_key: None,
+            embedded: None,
         }
     }
 

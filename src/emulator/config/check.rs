@@ -70,6 +70,7 @@ impl Config {
         }
         for cloud in &sync.without_restore {
             check_cloud(cloud, "behaviour.sync.withoutRestore")?;
+        }
         if let Some((field, problem)) = self.mover.problem() {
             return Err(wrong(format!("mover.{field}"), problem));
         }

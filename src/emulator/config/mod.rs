@@ -19,7 +19,7 @@ pub use self::{
     sync::{SyncBehaviour, SyncQuota},
 };
 
-use super::mover;
+use super::{mover, store::StoreBehaviour};
 
 /// What `--config` holds, in YAML (or JSON, which is YAML too).
 #[derive(Clone, Debug, Deserialize)]
@@ -93,6 +93,7 @@ impl Config {
                 secret: format!("{name}-example-secret").into(),
                 security_token: None,
             }],
+            behaviour: StoreBehaviour::default(),
         };
         Self {
             projects: vec![Project {

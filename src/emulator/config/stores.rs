@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use serde::Deserialize;
 
 use super::AccessKey;
+use crate::emulator::store::StoreBehaviour;
 
 /// An S3 endpoint that stands for a cloud's object storage.
 #[derive(Clone, Debug, Deserialize)]
@@ -47,6 +48,9 @@ pub struct EmbeddedStore {
     pub region: String,
     /// The key pairs it accepts. At least one.
     pub access_keys: Vec<AccessKey>,
+    /// What it refuses and how long things take; can be changed while it runs. Default: it does what it is asked.
+    #[serde(default)]
+    pub behaviour: StoreBehaviour,
 }
 
 /// The clouds that a store can stand for: those of the tasks API (OMS API reference 5.3.3) but URLSource, which has

@@ -20,7 +20,7 @@ use super::{
     persist::Log,
     service::Service,
     store,
-    stores::{StoreAddress, Stores},
+    stores::{Embedded, StoreAddress, Stores},
 };
 
 /// How long a clean end waits for calls under way.
@@ -119,11 +119,11 @@ impl Emulator {
         let oms = bind(listen).await?;
         let admin_listener = bind(admin_listen).await?;
 
-        let (addresses, embedded) = start_stores(&config, state.as_ref()).await?;
         let clock = match config.clock {
             ClockPace::Real => Clock::real(),
             ClockPace::Scaled(scale) => Clock::scaled(scale),
         };
+        let (addresses, embedded) = start_stores(&config, &clock, state.as_ref()).await?;
         let stores = Stores::new(addresses)?;
         let base = |listener: &TcpListener, fallback| {
             format!("http://{}", listener.local_addr().unwrap_or(fallback))
@@ -213,6 +213,7 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
 
 async fn start_stores(
     config: &Config,
+    clock: &Clock,
     state: Option<&PathBuf>,
 ) -> Result<(Vec<StoreAddress>, Vec<store::EmbeddedStore>), StartError> {
     let cloud = |name: &str| canonical_cloud(name).unwrap_or("AWS");
@@ -226,6 +227,7 @@ async fn start_stores(
             region: store.region.clone(),
             endpoint: store.endpoint.clone(),
             first_key: store.access_keys.first().map(|key| (key.access.clone(), key.secret.clone())),
+            embedded: None,
         })
         .collect();
     let mut embedded = Vec::new();
@@ -243,12 +245,17 @@ async fn start_stores(
         })
         .await
         .map_err(|source| StartError::Store { name: store.name.clone(), source })?;
+        let handle = running.handle();
+        handle.set_behaviour(store.behaviour.clone());
+        let time = clock.clone();
+        handle.set_clock(store::StoreClock::new(move || time.now()));
         addresses.push(StoreAddress {
             name: store.name.clone(),
             cloud_type: cloud(&store.cloud_type),
             region: store.region.clone(),
             endpoint: running.endpoint(),
             first_key: store.access_keys.first().map(|key| (key.access.clone(), key.secret.clone())),
+            embedded: Some(Embedded { handle, configured: store.behaviour.clone() }),
         });
         embedded.push(running);
     }
