@@ -36,6 +36,10 @@ test: rust control-plane ## Run all tests, on a real control plane that is start
 	cargo test --all-features --no-run
 	$(target)/debug/oms-dev --end-with-parent with-control-plane -- cargo test --all-features
 
+.PHONY: bench
+bench: rust ## Measure the promised figures, as ratios in one run; WHAT=signing measures one of them
+	cargo bench --all-features --bench figures -- $(WHAT)
+
 .PHONY: demo
 demo: programs ## Migrate a bucket for real, watch it, and compare every object
 	@exec $(target)/$(call folder_of,$(PROFILE))/oms-dev --end-with-parent demo
