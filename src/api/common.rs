@@ -100,12 +100,64 @@ impl SecretKeys {
     }
 }
 
+/// Names one value of a Secret in the object's own namespace.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+#[schemars(transform = rules::atomic)]
+pub struct SecretKeyRef {
+    /// Name of the Secret.
+    #[schemars(length(min = 1, max = 253), regex(pattern = rules::OBJECT_NAME))]
+    pub name: String,
+    /// Key in the Secret that holds the value; default `authenticationKey`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(min = 1, max = 253), regex(pattern = rules::DATA_KEY))]
+    pub key: Option<String>,
+}
+
 /// Where the keys of a bucket come from. Read at the moment of use, never kept.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct BucketCredentials {
     /// The Secret with the keys.
     pub secret_ref: SecretRef,
+    /// How OMS keeps the keys. Next start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Crypto")]
+    pub crypto: Option<Crypto>,
+}
+
+/// How OMS encrypts credentials that it keeps for a task (`crypto_type`, `kms_key_id`); the objects are not meant.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+#[schemars(transform = rules::crypto)]
+pub struct Crypto {
+    /// With OMS's own means, or with a key of your account in KMS.
+    #[serde(rename = "type")]
+    pub crypto_type: CryptoType,
+    /// ID of the KMS key: 36 characters. It is symmetric (AES_256 or SM4), and OMS may use it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(min = 36, max = 36))]
+    pub kms_key_id: Option<String>,
+}
+
+/// What OMS encrypts credentials with (`crypto_type`).
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum CryptoType {
+    /// OMS's own means.
+    Default,
+    /// A key of your account in KMS; wants `kmsKeyId`.
+    Kms,
+}
+
+impl CryptoType {
+    /// As OMS writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Default => "DEFAULT",
+            Self::Kms => "KMS",
+        }
+    }
 }
 
 /// The clouds that OMS can copy from (OMS API reference 5.3.3, `cloud_type`).

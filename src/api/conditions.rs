@@ -148,6 +148,8 @@ reasons! {
     CleanupAbandoned,
     /// More than one task carried our token; the others were deleted.
     DuplicateRemote,
+    /// The notification about the end of the task could not be sent; the task is none the worse for it.
+    NotificationFailed,
     /// A sync task is at work.
     Synchronizing,
 }

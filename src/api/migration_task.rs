@@ -8,9 +8,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Acknowledgement, BandwidthWindow, BucketCredentials, CloudType, ConnectionRef, ConsistencyCheck,
-    CreateIntent, DeletionPolicy, FailedObjects, Failure, ObservedCredentials, OverwriteMode, Phase,
-    PinnedConnection, Priority, Progress, ReadyWhen, StoragePolicy, rules,
+    Acknowledgement, BandwidthWindow, BucketCredentials, Cdn, CloudType, ConnectionRef, ConsistencyCheck,
+    CreateIntent, DeletionPolicy, FailedObjects, Failure, Notification, NotificationStatus,
+    ObservedCredentials, OverwriteMode, Phase, PinnedConnection, Priority, Progress, ReadyWhen,
+    StoragePolicy, rules,
 };
 
 /// What a migration task copies, from where, to where and how.
@@ -94,6 +95,11 @@ pub struct MigrationTaskSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 5), extend("x-kubernetes-list-type" = "atomic"))]
     pub bandwidth_policy: Vec<BandwidthWindow>,
+    /// Whom OMS tells about the end of the task. A notification that cannot be sent fails no task; `status.notification`
+    /// tells of it. Frozen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Notification")]
+    pub notification: Option<Notification>,
     /// Text for people at the OMS console, without ^ < > & " ' ( and ). OMS takes 255 characters, of which a token
     /// of the operator needs 41. Frozen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -204,6 +210,11 @@ pub struct Source {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1, max = 255))]
     pub app_id: Option<String>,
+    /// A CDN in front of the bucket, from which OMS then fetches the objects; not for `URLSource`. Frozen, but for the
+    /// key and how it is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Cdn")]
+    pub cdn: Option<Cdn>,
 }
 
 /// A list of names or URLs: an object in OBS, in the region of the destination, read with the destination's keys.
@@ -315,7 +326,11 @@ pub struct MigrationTaskStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "FailedObjects")]
     pub failed_objects: Option<FailedObjects>,
-    /// Which bucket credentials were sent last.
+    /// What became of the notification about the end of the task; absent before the end, and where none was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "NotificationStatus")]
+    pub notification: Option<NotificationStatus>,
+    /// Which credentials of buckets and CDN were sent last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["role"]))]
     pub observed_credentials: Vec<ObservedCredentials>,
@@ -352,6 +367,7 @@ impl Default for MigrationTaskStatus {
             finished_at: None,
             failure: None,
             failed_objects: None,
+            notification: None,
             observed_credentials: Vec::new(),
             last_handled_reconcile_at: None,
         }

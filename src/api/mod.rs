@@ -3,22 +3,25 @@
 //! Knows no other module of the crate. Values that OMS defines are spelled as OMS spells them
 //! (`AWS`, `NO_OVERWRITE`), values of our own are CamelCase. Secrets are only ever referenced.
 
+mod cdn;
 mod common;
 pub mod conditions;
 #[expect(clippy::duplicated_attributes, reason = "each print column repeats the attribute names")]
 pub mod connection;
 #[expect(clippy::duplicated_attributes, reason = "each print column repeats the attribute names")]
 pub mod migration_task;
+mod notification;
 mod rules;
 mod status;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 
+pub use cdn::{Cdn, CdnAuthentication, CdnKey, CdnProtocol};
 pub use common::{
     Acknowledgement, BandwidthWindow, BucketCredentials, ByteRate, CloudType, ConnectionKind, ConnectionRef,
-    ConsistencyCheck, DeletionPolicy, OverwriteMode, Priority, ReadyWhen, SecretKeys, SecretRef,
-    StoragePolicy,
+    ConsistencyCheck, Crypto, CryptoType, DeletionPolicy, OverwriteMode, Priority, ReadyWhen, SecretKeyRef,
+    SecretKeys, SecretRef, StoragePolicy,
 };
 pub use connection::{
     AllowedNamespaces, CaBundle, ClusterConnection, ClusterConnectionSpec, ConfigMapKeyRef, Connection,
@@ -27,6 +30,9 @@ pub use connection::{
 };
 pub use migration_task::{
     Destination, ListFile, MigrationTask, MigrationTaskSpec, MigrationTaskStatus, Source, TaskType,
+};
+pub use notification::{
+    Notification, NotificationLanguage, NotificationResult, NotificationStatus, NotificationTrigger,
 };
 pub use status::{
     ByteCounts, CreateIntent, FailedObjects, Failure, ObjectCounts, ObservedCredentials, Phase,

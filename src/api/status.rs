@@ -157,12 +157,12 @@ pub struct FailedObjects {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct ObservedCredentials {
-    /// `source` or `destination`.
+    /// `source`, `destination` or `cdn`.
     pub role: String,
     /// Name of the Secret.
     pub secret_name: String,
     /// Its resourceVersion at that moment.
     pub resource_version: String,
-    /// Truncated keyed digest of what was sent.
+    /// Truncated keyed digest of what was sent, and of how OMS was told to keep it.
     pub digest: String,
 }

@@ -34,7 +34,7 @@ impl Pass<'_> {
             }
             Step::Start { id, only_failed } => {
                 let Some(keys) = &self.task_keys else { return };
-                let request = wire::start(keys, *only_failed);
+                let request = wire::start(&self.task.spec, keys, *only_failed);
                 let result = client.start_task(TaskId::new(*id), &request, urgency).await;
                 self.memory.started_again_at = Some(now);
                 (Call::Start, result)

@@ -20,7 +20,7 @@ use crate::api::conditions::Reason;
 use crate::api::{self, CloudType, MigrationTask};
 use crate::oms::{self, Urgency};
 use crate::plan::migration_task::{LookAgain, Plan, Step, View, is_over, plan};
-use crate::plan::seen::{Call, Keys, Link, Remote, Search, Trouble, TroubleKind};
+use crate::plan::seen::{Call, Keys, Link, Remote, Search, Trouble};
 use crate::plan::token::ObjectMark;
 
 /// Looks that one pass may need before it can decide: keys, the task, the scan, and one to spare.
@@ -308,7 +308,7 @@ impl Pass<'_> {
         }
     }
 
-    /// Reads the bucket keys of source and destination.
+    /// Reads the keys of source, CDN and destination.
     async fn read_keys(&mut self) -> Result<(), Error> {
         let namespace = self.task.namespace().unwrap_or_default();
         let client = &self.engine.client;
@@ -318,9 +318,7 @@ impl Pass<'_> {
         let mut source_keys = None;
         if let Some(credentials) = &source.credentials {
             let place = ("source", "source.credentials.secretRef", salt.as_str());
-            match secrets::read_bucket(client, &namespace, &credentials.secret_ref, source.cloud_type, place)
-                .await?
-            {
+            match secrets::read_bucket(client, &namespace, credentials, source.cloud_type, place).await? {
                 Ok(read) => {
                     observed.push(read.observed);
                     source_keys = Some(read.keys);
@@ -331,10 +329,24 @@ impl Pass<'_> {
                 }
             }
         }
+        let mut cdn_key = None;
+        if let Some(cdn) = &source.cdn {
+            match secrets::read_cdn(client, &namespace, cdn, &salt).await? {
+                Ok(None) => {}
+                Ok(Some(read)) => {
+                    observed.push(read.observed);
+                    cdn_key = Some(read.keys);
+                }
+                Err((reason, message)) => {
+                    self.keys = Keys::Missing { reason, message };
+                    return Ok(());
+                }
+            }
+        }
         let destination_keys = if let Some(credentials) = &destination.credentials {
             let place = ("destination", "destination.credentials.secretRef", salt.as_str());
             let cloud = CloudType::HuaweiCloud;
-            match secrets::read_bucket(client, &namespace, &credentials.secret_ref, cloud, place).await? {
+            match secrets::read_bucket(client, &namespace, credentials, cloud, place).await? {
                 Ok(read) => {
                     observed.push(read.observed);
                     read.keys
@@ -349,7 +361,7 @@ impl Pass<'_> {
                 role: "destination".into(),
                 secret_name: own.secret,
                 resource_version: own.version,
-                digest: own.keys.digest(&salt),
+                digest: own.keys.digest(None, &salt),
             });
             own.keys
         } else {
@@ -363,7 +375,7 @@ impl Pass<'_> {
             self.keys = Keys::Missing { reason, message };
             return Ok(());
         }
-        self.task_keys = Some(TaskKeys { source: source_keys, destination: destination_keys });
+        self.task_keys = Some(TaskKeys { source: source_keys, cdn: cdn_key, destination: destination_keys });
         self.keys = Keys::Ready(observed);
         Ok(())
     }
@@ -439,9 +451,8 @@ impl Pass<'_> {
         }
         let sent_keys =
             |task: &MigrationTask| task.status.as_ref().map(|status| status.observed_credentials.clone());
-        let refused_keys = |trouble: &Trouble| trouble.kind == TroubleKind::BucketCredentials;
         if sent_keys(&stored) != sent_keys(&self.task)
-            && self.memory.trouble.as_ref().is_some_and(refused_keys)
+            && self.memory.trouble.as_ref().is_some_and(Trouble::may_be_mended_by_keys)
         {
             // Other keys go out next: what was said of the old ones no longer counts.
             self.memory.trouble = None;
@@ -456,6 +467,7 @@ impl Pass<'_> {
             self.memory.created = None;
         }
         report::transition(self.engine, &self.task, &stored);
+        report::notification(self.engine, &self.task, &stored);
         self.memory.latest = Some(stored);
         Ok(Action::requeue(Duration::ZERO))
     }

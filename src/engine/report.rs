@@ -3,8 +3,9 @@
 use kube::{Resource, ResourceExt};
 
 use super::Engine;
-use crate::api::MigrationTask;
 use crate::api::conditions::{Reason, types};
+use crate::api::{MigrationTask, NotificationResult};
+use crate::plan::migration_task::notification_failed;
 use crate::plan::situation;
 use crate::telemetry::EventKind;
 
@@ -47,6 +48,17 @@ pub(super) fn transition(engine: &Engine, before: &MigrationTask, after: &Migrat
         "the task is in another situation"
     );
     event(engine, after, kind, reason, "Reconcile", now.message);
+}
+
+/// An event when the notification about the end of a task turned out not to have been sent.
+pub(super) fn notification(engine: &Engine, before: &MigrationTask, after: &MigrationTask) {
+    let failed = |task: &MigrationTask| {
+        let told = task.status.as_ref()?.notification.as_ref()?;
+        (told.result == NotificationResult::Failed).then(|| notification_failed(told))
+    };
+    if let (None, Some(note)) = (failed(before), failed(after)) {
+        event(engine, after, EventKind::Warning, Reason::NotificationFailed, "Reconcile", note);
+    }
 }
 
 /// Reasons that somebody should look at although the operator goes on.

@@ -9,7 +9,7 @@ use sha2::Sha256;
 use super::Error;
 use super::kubernetes::bounded;
 use crate::api::conditions::Reason;
-use crate::api::{CloudType, ObservedCredentials, SecretKeys, SecretRef};
+use crate::api::{BucketCredentials, Cdn, CloudType, Crypto, ObservedCredentials, SecretKeys};
 
 /// Keys of a bucket.
 #[derive(Clone, Debug)]
@@ -26,8 +26,8 @@ pub(super) enum BucketKeys {
 pub(super) type Missing = (Reason, String);
 
 /// Keys with what status tells of them.
-pub(super) struct Read {
-    pub(super) keys: BucketKeys,
+pub(super) struct Read<K> {
+    pub(super) keys: K,
     pub(super) observed: ObservedCredentials,
 }
 
@@ -41,15 +41,26 @@ impl BucketKeys {
         }
     }
 
-    /// A truncated digest under a key of its own per object, so that equal keys of two objects do not show.
-    pub(super) fn digest(&self, salt: &str) -> String {
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(salt.as_bytes()) else { return String::new() };
-        for part in self.parts() {
-            mac.update(&(part.expose_secret().len() as u64).to_be_bytes());
-            mac.update(part.expose_secret().as_bytes());
-        }
-        data_encoding::HEXLOWER.encode(&mac.finalize().into_bytes()[..8])
+    /// The digest that status tells, [`digest`].
+    pub(super) fn digest(&self, crypto: Option<&Crypto>, salt: &str) -> String {
+        digest(self.parts(), crypto, salt)
     }
+}
+
+/// A truncated digest under a key of its own per object, so that equal keys of two objects do not show. Another KMS
+/// key is another digest, as it counts from the next start on, like another key of the bucket.
+fn digest<'a>(
+    parts: impl IntoIterator<Item = &'a SecretString>,
+    crypto: Option<&Crypto>,
+    salt: &str,
+) -> String {
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(salt.as_bytes()) else { return String::new() };
+    let kms = crypto.and_then(|crypto| crypto.kms_key_id.as_deref());
+    for part in parts.into_iter().map(ExposeSecret::expose_secret).chain(kms) {
+        mac.update(&(part.len() as u64).to_be_bytes());
+        mac.update(part.as_bytes());
+    }
+    data_encoding::HEXLOWER.encode(&mac.finalize().into_bytes()[..8])
 }
 
 /// Gets a Secret; `None` when it does not exist.
@@ -62,10 +73,11 @@ pub(super) async fn get(client: &kube::Client, namespace: &str, name: &str) -> R
 pub(super) async fn read_bucket(
     client: &kube::Client,
     namespace: &str,
-    reference: &SecretRef,
+    credentials: &BucketCredentials,
     cloud: CloudType,
     (role, field, salt): (&str, &str, &str),
-) -> Result<Result<Read, Missing>, Error> {
+) -> Result<Result<Read<BucketKeys>, Missing>, Error> {
+    let reference = &credentials.secret_ref;
     let Some(secret) = get(client, namespace, &reference.name).await? else {
         return Ok(Err(not_found(&reference.name, field)));
     };
@@ -101,9 +113,44 @@ pub(super) async fn read_bucket(
         role: role.to_owned(),
         secret_name: reference.name.clone(),
         resource_version: secret.resource_version().unwrap_or_default(),
-        digest: found.digest(salt),
+        digest: found.digest(credentials.crypto.as_ref(), salt),
     };
     Ok(Ok(Read { keys: found, observed }))
+}
+
+/// Where the spec names the Secret with the key of a CDN.
+const CDN_FIELD: &str = "source.cdn.authenticationKey.secretRef";
+/// The key in that Secret, when the spec names none.
+const CDN_KEY: &str = "authenticationKey";
+
+/// Reads the key of a CDN; `None` where the spec names none.
+pub(super) async fn read_cdn(
+    client: &kube::Client,
+    namespace: &str,
+    cdn: &Cdn,
+    salt: &str,
+) -> Result<Result<Option<Read<SecretString>>, Missing>, Error> {
+    let Some(key) = &cdn.authentication_key else { return Ok(Ok(None)) };
+    let reference = &key.secret_ref;
+    let Some(secret) = get(client, namespace, &reference.name).await? else {
+        return Ok(Err(not_found(&reference.name, CDN_FIELD)));
+    };
+    let name = reference.key.as_deref().unwrap_or(CDN_KEY);
+    let Some(found) = value(&secret, name) else {
+        let message = format!(
+            "Secret `{}`, named by `{CDN_FIELD}`, has no usable value under the key `{name}`. \
+             Add it, or name its key in `{CDN_FIELD}.key`; the operator looks again by itself",
+            reference.name
+        );
+        return Ok(Err((Reason::SecretKeyMissing, message)));
+    };
+    let observed = ObservedCredentials {
+        role: "cdn".to_owned(),
+        secret_name: reference.name.clone(),
+        resource_version: secret.resource_version().unwrap_or_default(),
+        digest: digest([&found], cdn.crypto.as_ref(), salt),
+    };
+    Ok(Ok(Some(Read { keys: found, observed })))
 }
 
 /// A value of a Secret as text, without the line end that editors leave.

@@ -4,17 +4,21 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use secrecy::SecretString;
+
 use super::secrets::BucketKeys;
-use crate::api::MigrationTaskSpec;
+use crate::api::{self, BucketCredentials, MigrationTaskSpec, NotificationTrigger};
 use crate::oms::{self, TaskStatus};
 use crate::plan::seen::{
-    Call, Counters, Delivered, RemoteFailure, RemoteState, RemoteTask, Trouble, TroubleKind, Window,
+    Call, Counters, Delivered, RemoteFailure, RemoteNotification, RemoteState, RemoteTask, Trouble,
+    TroubleKind, Window,
 };
 use crate::plan::token::Token;
 
-/// Source and destination keys of a task; no source keys for URL lists.
+/// The keys of a task; no source keys for URL lists.
 pub(super) struct TaskKeys {
     pub(super) source: Option<BucketKeys>,
+    pub(super) cdn: Option<SecretString>,
     pub(super) destination: BucketKeys,
 }
 
@@ -36,6 +40,7 @@ pub(super) fn create(
             .list_file
             .as_ref()
             .map(|file| oms::ListFile { list_file_key: file.key.clone(), obs_bucket: file.bucket.clone() }),
+        crypto: crypto_of(source.credentials.as_ref()),
         ..oms::SourceNode::default()
     };
     match &keys.source {
@@ -52,6 +57,7 @@ pub(super) fn create(
         region: region.to_owned(),
         bucket: spec.destination.bucket.clone(),
         save_prefix: spec.destination.prefix.clone(),
+        crypto: crypto_of(spec.destination.credentials.as_ref()),
         ..oms::DestinationNode::default()
     };
     if let BucketKeys::Pair { access_key, secret_key, security_token } = &keys.destination {
@@ -74,13 +80,50 @@ pub(super) fn create(
         dst_storage_policy: Some(spec.destination.storage_policy.as_str().to_owned()),
         consistency_check: Some(spec.consistency_check.as_str().to_owned()),
         task_priority: Some(spec.priority.as_str().to_owned()),
-        ..oms::CreateTask::default()
+        source_cdn: source.cdn.as_ref().map(|cdn| source_cdn(cdn, keys.cdn.as_ref())),
+        smn_config: spec.notification.as_ref().map(smn_config),
     }
 }
 
-/// The start request: OMS wants the keys again.
-pub(super) fn start(keys: &TaskKeys, only_failed: bool) -> oms::StartTask {
-    let mut start = oms::StartTask { migrate_failed_object: only_failed, ..oms::StartTask::default() };
+fn crypto_of(credentials: Option<&BucketCredentials>) -> Option<oms::Crypto> {
+    credentials.and_then(|credentials| credentials.crypto.as_ref()).map(crypto)
+}
+
+fn crypto(crypto: &api::Crypto) -> oms::Crypto {
+    oms::Crypto { crypto_type: crypto.crypto_type.as_str().to_owned(), kms_key_id: crypto.kms_key_id.clone() }
+}
+
+fn source_cdn(cdn: &api::Cdn, key: Option<&SecretString>) -> oms::SourceCdn {
+    oms::SourceCdn {
+        domain: cdn.domain.clone(),
+        protocol: cdn.protocol.as_str().to_owned(),
+        authentication_type: cdn.authentication_type.as_str().to_owned(),
+        authentication_key: key.cloned(),
+        crypto: cdn.crypto.as_ref().map(crypto),
+    }
+}
+
+fn smn_config(notification: &api::Notification) -> oms::SmnConfig {
+    let trigger = |trigger: &NotificationTrigger| trigger.as_str().to_owned();
+    oms::SmnConfig {
+        topic_urn: notification.topic_urn.clone(),
+        trigger_conditions: notification.triggers.iter().map(trigger).collect(),
+        language: Some(notification.language.as_str().to_owned()),
+        message_template_name: notification.template.clone(),
+    }
+}
+
+/// The start request: OMS wants the keys again, and to be told again how to keep them.
+pub(super) fn start(spec: &MigrationTaskSpec, keys: &TaskKeys, only_failed: bool) -> oms::StartTask {
+    let cdn = spec.source.cdn.as_ref();
+    let mut start = oms::StartTask {
+        migrate_failed_object: only_failed,
+        source_cdn_authentication_key: keys.cdn.clone(),
+        src_crypto: crypto_of(spec.source.credentials.as_ref()),
+        dst_crypto: crypto_of(spec.destination.credentials.as_ref()),
+        source_cdn_crypto: cdn.and_then(|cdn| cdn.crypto.as_ref()).map(crypto),
+        ..oms::StartTask::default()
+    };
     match &keys.source {
         Some(BucketKeys::Pair { access_key, secret_key, security_token }) => {
             start.src_ak = Some(access_key.clone());
@@ -167,7 +210,22 @@ pub(super) fn seen(task: oms::Task) -> RemoteTask {
             .filter(|millis| *millis > 0)
             .and_then(|millis| Timestamp::from_millisecond(millis).ok()),
         took: Duration::from_millis(task.total_time),
+        notification: task.smn_info.and_then(notified),
     }
+}
+
+/// What became of a notification; `None` while OMS does not tell.
+fn notified(info: oms::SmnInfo) -> Option<RemoteNotification> {
+    let message = info.notify_error_message.unwrap_or_default();
+    // A code without a verdict is one, too.
+    let sent = info.notify_result.or((!message.is_empty()).then_some(false))?;
+    let entry = oms::codes::lookup(message.trim());
+    Some(RemoteNotification {
+        sent,
+        remedy: entry.map(|entry| entry.remedy.clone()).unwrap_or_default(),
+        message,
+        topic: info.topic_name.unwrap_or_default(),
+    })
 }
 
 /// Whether the credentials of the connection failed: OMS refused them, or their source gave none.

@@ -74,6 +74,21 @@ pub struct RemoteTask {
     pub started_at: Option<Timestamp>,
     /// How long it took so far.
     pub took: Duration,
+    /// What became of the notification about its end, once OMS tells.
+    pub notification: Option<RemoteNotification>,
+}
+
+/// What became of a notification.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RemoteNotification {
+    /// Whether it was sent.
+    pub sent: bool,
+    /// OMS's words about one that was not sent; as a rule an error code, or empty.
+    pub message: String,
+    /// What to do, from the table of codes; empty for words that it does not know.
+    pub remedy: String,
+    /// Name of the topic, or empty.
+    pub topic: String,
 }
 
 /// Why a task failed.
@@ -203,6 +218,16 @@ pub struct Trouble {
     pub retry_at: Timestamp,
     /// How often in a row.
     pub count: u32,
+}
+
+/// Codes about the KMS key that OMS should keep credentials with.
+const KMS_CODES: std::ops::RangeInclusive<&str> = "OMS.0209"..="OMS.0217";
+
+impl Trouble {
+    /// Whether other keys, or another way to keep them, may mend it.
+    pub fn may_be_mended_by_keys(&self) -> bool {
+        self.kind == TroubleKind::BucketCredentials || KMS_CODES.contains(&self.code.as_str())
+    }
 }
 
 /// The calls that a plan can ask for.

@@ -23,7 +23,14 @@ fn complete() -> Value {
         object(),
         &json!({
             "connectionRef": { "name": "default" },
-            "source": { "cloudType": "Tencent", "appId": "1", "objectKeys": ["a", "b"] },
+            "source": {
+                "cloudType": "Tencent", "appId": "1", "objectKeys": ["a", "b"],
+                "cdn": {
+                    "domain": "cdn.example.com", "protocol": "https", "authenticationType": "TENCENT_COS_A",
+                    "authenticationKey": { "secretRef": { "name": "cdn" } },
+                },
+            },
+            "notification": { "topicUrn": "urn:smn:cn-north-4:0f1e2d3c:migrations", "triggers": ["SUCCESS", "FAILURE"] },
             "destination": { "region": "cn-north-4", "prefix": "p/" },
             "migrateSince": "2024-01-01T00:00:00Z",
             "description": "weekly",
@@ -86,6 +93,23 @@ async fn what_oms_cannot_change_is_frozen_once_the_task_was_created() {
         (&with_all, "source.objectKeys", json!({ "source": { "objectKeys": ["a"] } })),
         (&with_list, "source.listFile", json!({ "source": { "listFile": { "key": "other.txt" } } })),
         (&with_all, "source.appId", json!({ "source": { "appId": "2" } })),
+        (&with_all, "source.cdn", json!({ "source": { "cdn": { "domain": "other.example.com" } } })),
+        (&with_all, "source.cdn", json!({ "source": { "cdn": { "protocol": "http" } } })),
+        (&with_all, "source.cdn", json!({ "source": { "cdn": { "authenticationType": "TENCENT_COS_B" } } })),
+        (&with_all, "source.cdn", json!({ "source": { "cdn": null } })),
+        (
+            &with_none,
+            "source.cdn",
+            json!({ "source": { "cdn": { "domain": "cdn.example.com", "protocol": "https" } } }),
+        ),
+        (&with_all, "notification", json!({ "notification": { "triggers": ["FAILURE"] } })),
+        (&with_all, "notification", json!({ "notification": { "language": "zh-cn" } })),
+        (&with_all, "notification", json!({ "notification": null })),
+        (
+            &with_none,
+            "notification",
+            json!({ "notification": { "topicUrn": "urn:smn:cn-north-4:0f1e2d3c:migrations", "triggers": ["FAILURE"] } }),
+        ),
         (&with_all, "destination.region", json!({ "destination": { "region": "cn-east-3" } })),
         (&with_all, "destination.region", json!({ "destination": { "region": null } })),
         (&with_none, "destination.region", json!({ "destination": { "region": "cn-north-4" } })),
@@ -141,7 +165,15 @@ async fn what_oms_can_change_stays_editable_after_the_task_was_created() {
         json!({ "source": { "credentials": { "secretRef": { "name": "rotated" } } } }),
         json!({ "destination": { "credentials": { "secretRef": { "name": "obs" } } } }),
         json!({ "destination": { "credentials": null } }),
-        // The order of names means nothing.
+        json!({ "source": { "credentials": { "crypto": { "type": "DEFAULT" } } } }),
+        json!({ "source": { "cdn": { "authenticationKey": { "secretRef": { "name": "rotated", "key": "k" } } } } }),
+        json!({ "source": { "cdn": { "crypto": {
+            "type": "KMS", "kmsKeyId": "0d0466b0-e727-4d9c-b35d-f84bb474a37f",
+        }}}}),
+        json!({ "source": { "cdn": { "crypto": null } } }),
+        json!({ "source": { "cdn": { "crypto": null, "authenticationKey": null } } }),
+        // The order of names, and of triggers, means nothing.
+        json!({ "notification": { "triggers": ["FAILURE", "SUCCESS"] } }),
         json!({ "source": { "objectKeys": ["b", "a"] } }),
     ];
     for patch in rows {

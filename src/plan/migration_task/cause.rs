@@ -4,12 +4,21 @@
 pub(super) const SOURCE_KEYS: &str = "source.credentials.secretRef";
 /// Where the keys of the destination bucket are named.
 pub(super) const DESTINATION_KEYS: &str = "destination.credentials.secretRef";
+/// Where the key of the CDN is named.
+pub(super) const CDN_KEY: &str = "source.cdn.authenticationKey.secretRef";
 
 /// Field and remedy behind an error code (OMS API reference, error codes) or a cause of a task's failure (task failure
 /// causes); `None` when a code is about nothing in particular. The remedies do without a change of the spec, which is
 /// frozen once a task was created.
 pub(super) fn of(code: &str) -> Option<(&'static str, &'static str)> {
     Some(match code {
+        "OMS.0081" | "S3M.0081" => ("source.cdn.domain", "Let the domain serve the objects of the bucket"),
+        "OMS.1032" | "S3M.1032" => (CDN_KEY, "Put the key of the CDN into the Secret"),
+        "OMS.0156" | "OMS.0157" | "OMS.0158" | "OMS.0159" | "OMS.0160" | "OMS.0161" | "OMS.0168"
+        | "OMS.0169" | "S3M.0156" | "S3M.0157" | "S3M.0158" | "S3M.0159" | "S3M.0160" | "S3M.0161"
+        | "S3M.0168" | "S3M.0169" => ("notification.topicUrn", "Create the topic, and let OMS publish to it"),
+        "OMS.0209" | "OMS.0210" | "OMS.0211" | "OMS.0212" | "OMS.0213" | "OMS.0214" | "OMS.0215"
+        | "OMS.0216" | "OMS.0217" => ("crypto.kmsKeyId", "Create the key in KMS, and let OMS use it"),
         "OMS.0079" => ("source.region", "Choose a source that OMS can read"),
         "OMS.0175" | "OMS.0180" | "OMS.0181" | "OMS.0185" | "OMS.0186" | "OMS.0187" | "OMS.0188"
         | "TRF.0013" | "TRF.0014" | "TRF.0016" | "TRF.0017" | "TRF.0018" | "TRF.0019" | "TRF.0026"
@@ -44,10 +53,22 @@ pub(super) fn field_named(parameter: &str) -> String {
             "object_overwrite_mode" => "overwriteMode".to_owned(),
             "dst_storage_policy" => "destination.storagePolicy".to_owned(),
             "ak" | "sk" => "credentials.secretRef".to_owned(),
+            "source_cdn" => "source.cdn".to_owned(),
+            "authentication_key" => "authenticationKey.secretRef".to_owned(),
+            "smn_config" => "notification".to_owned(),
+            "trigger_conditions" => "triggers".to_owned(),
+            "message_template_name" => "template".to_owned(),
+            "crypto_type" => format!("{}crypto.type", credentials_of(parameter)),
+            "kms_key_id" => format!("{}crypto.kmsKeyId", credentials_of(parameter)),
             other => camel(other),
         })
         .collect();
     path.join(".")
+}
+
+/// Where `crypto` stands: a CDN has it beside its key, a bucket below its credentials.
+fn credentials_of(parameter: &str) -> &'static str {
+    if parameter.starts_with("source_cdn.") { "" } else { "credentials." }
 }
 
 fn camel(name: &str) -> String {
@@ -76,6 +97,12 @@ mod tests {
             ("dst_storage_policy", "destination.storagePolicy"),
             ("migrate_since", "migrateSince"),
             ("dst_node.ak", DESTINATION_KEYS),
+            ("src_node.kms_key_id", "source.credentials.crypto.kmsKeyId"),
+            ("source_cdn.kms_key_id", "source.cdn.crypto.kmsKeyId"),
+            ("source_cdn.authentication_type", "source.cdn.authenticationType"),
+            ("source_cdn.authentication_key", CDN_KEY),
+            ("smn_config.topic_urn", "notification.topicUrn"),
+            ("smn_config.trigger_conditions", "notification.triggers"),
         ] {
             assert_eq!(field_named(parameter), field);
         }

@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use super::{Draft, LookAgain, Plan, Step, later, words};
-use crate::api::CreateIntent;
 use crate::api::conditions::Reason;
+use crate::api::{CreateIntent, Notification};
 use crate::plan::seen::{Call, Delivered, Keys, LinkUp, RemoteTask, Search, TroubleKind};
 use crate::plan::situation::{Row, Situation, exact, whole_seconds};
 use crate::plan::token::Token;
@@ -43,6 +43,16 @@ pub(super) fn plan_new(mut draft: Draft<'_>) -> Plan {
         let message = format!(
             "`destination.region` is {region}, but the connection's region is {}: OMS copies only into its own region. \
              Correct `destination.region`, or refer to a connection of that region",
+            link.region
+        );
+        return draft.finish(Situation::new(Row::Hopeless, Reason::InvalidSpec, message), Step::Rest, None);
+    }
+    if let Some(region) = draft.spec().notification.as_ref().and_then(Notification::topic_region)
+        && region != link.region
+    {
+        let message = format!(
+            "The topic of `notification.topicUrn` is in region {region}, but the connection's region is {}: OMS publishes \
+             only to topics of its own region. Name a topic of that region, or remove `notification`",
             link.region
         );
         return draft.finish(Situation::new(Row::Hopeless, Reason::InvalidSpec, message), Step::Rest, None);

@@ -7,6 +7,7 @@
 mod cause;
 mod create;
 mod deletion;
+mod notification;
 mod run;
 #[cfg(test)]
 mod tests;
@@ -148,15 +149,21 @@ impl Step {
     }
 }
 
+fn has_ended(status: &MigrationTaskStatus) -> bool {
+    matches!(status.phase, Some(Phase::Succeeded | Phase::SucceededWithFailures | Phase::Failed))
+}
+
 /// Whether the task reached its end, so that it costs no call any more.
 pub fn is_over(task: &MigrationTask) -> bool {
     let Some(status) = &task.status else { return false };
-    let ended = matches!(status.phase, Some(Phase::Succeeded | Phase::SucceededWithFailures | Phase::Failed));
+    let ended = has_ended(status);
     // A failed task may have been started at the console: somebody who asks for a look gets one.
     let asked = status.phase == Some(Phase::Failed)
         && task.annotations().get(api::RECONCILE_REQUESTED_AT) != status.last_handled_reconcile_at.as_ref();
-    ended && !asked
+    ended && !asked && !notification::is_awaited(status)
 }
+
+pub use notification::words as notification_failed;
 
 /// Plans the next step.
 pub fn plan(view: &View<'_>) -> Plan {
@@ -257,12 +264,17 @@ impl<'a> Draft<'a> {
         match self.view.keys {
             Keys::NotRead => {}
             Keys::Ready(_) => {
-                self.set(
-                    types::CREDENTIALS_READY,
-                    "True",
-                    Reason::CredentialsResolved,
-                    "The bucket keys could be read",
-                );
+                let cdn = self.spec().source.cdn.as_ref();
+                let keyless = cdn
+                    .filter(|cdn| cdn.authentication_type.may_want_key() && cdn.authentication_key.is_none());
+                let message = keyless.map_or("The bucket keys could be read".to_owned(), |cdn| {
+                    format!(
+                        "The bucket keys could be read. As a rule {} wants `source.cdn.authenticationKey`, which is absent: \
+                         add it if the CDN refuses OMS",
+                        cdn.authentication_type.as_str()
+                    )
+                });
+                self.set(types::CREDENTIALS_READY, "True", Reason::CredentialsResolved, &message);
             }
             Keys::Missing { reason, message } => {
                 self.set(types::CREDENTIALS_READY, "False", *reason, message);

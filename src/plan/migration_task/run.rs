@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Draft, LookAgain, Plan, Step, cause, later, words};
+use super::{Draft, LookAgain, Plan, Step, cause, later, notification, words};
 use crate::api::conditions::{Reason, types};
-use crate::api::{Acknowledgement, FailedObjects, Failure, Phase};
+use crate::api::{Acknowledgement, FailedObjects, Failure, NotificationTrigger, Phase};
 use crate::plan::progress;
 use crate::plan::seen::{
     Call, Keys, Link, Remote, RemoteFailure, RemoteState, RemoteTask, Trouble, TroubleKind, Window,
@@ -31,6 +31,10 @@ pub(super) fn plan(mut draft: Draft<'_>) -> Plan {
     }
     draft.tell_link();
     if let Link::Down { .. } = draft.view.link {
+        if notification::is_awaited(&draft.status) && notification::is_late(&draft) {
+            notification::give_up(&mut draft);
+            return over(draft);
+        }
         // The task goes on at OMS; only our view of it is gone, and that is what `ConnectionReady` says.
         let (status, again) =
             (draft.status.clone(), LookAgain::after(draft.view.policy.secret_check_interval));
@@ -75,6 +79,11 @@ fn over(draft: Draft<'_>) -> Plan {
 }
 
 fn gone(mut draft: Draft<'_>) -> Plan {
+    if notification::is_awaited(&draft.status) {
+        // The task is over; only the word about its notification went with the record.
+        notification::give_up(&mut draft);
+        return over(draft);
+    }
     if draft.status.suspended_at.is_some() && nothing_copied_yet(&draft) {
         // We deleted the record of a waiting task; resuming creates the next attempt.
         draft.status.task_id = None;
@@ -144,6 +153,7 @@ fn ended(draft: &mut Draft<'_>, remote: &RemoteTask) {
     draft.status.failed_objects = (remote.counters.failed > 0)
         .then(|| FailedObjects { count: remote.counters.failed, list: remote.failed_list.clone() });
     draft.status.suspended_at = None;
+    draft.status.notification = remote.notification.as_ref().map(notification::told);
     situation::remove(&mut draft.status.conditions, types::PRIORITY_PENDING);
 }
 
@@ -166,7 +176,7 @@ fn succeeded(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
         let message = format!("{} objects copied, {} skipped", counters.succeeded, counters.skipped);
         Situation::new(Row::Succeeded, Reason::Succeeded, message)
     };
-    draft.finish(situation, Step::Rest, None)
+    notification::conclude(draft, situation, NotificationTrigger::Success)
 }
 
 fn failed(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
@@ -198,7 +208,8 @@ fn failed(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
         let message = format!(
             "The task failed at OMS{code}: {said}.{list} Mend the cause, then delete this object and create it anew"
         );
-        return draft.finish(Situation::new(Row::Failed, Reason::TaskFailed, message), Step::Rest, None);
+        let situation = Situation::new(Row::Failed, Reason::TaskFailed, message);
+        return notification::conclude(draft, situation, NotificationTrigger::Failure);
     }
     retry(
         draft,
@@ -250,8 +261,8 @@ fn retry(mut draft: Draft<'_>, remote: &RemoteTask, message: &str) -> Plan {
 /// Starts a stopped or failed task, with keys that are on record first.
 fn start(mut draft: Draft<'_>, remote: &RemoteTask, situation: Situation) -> Plan {
     if let Some(trouble) = held(&draft) {
-        // Refused bucket keys are the one cause that shows in the cluster when it is gone.
-        let may_be_mended = trouble.kind == TroubleKind::BucketCredentials;
+        // Refused keys, and how OMS should keep them, are the one cause that shows in the cluster when it is gone.
+        let may_be_mended = trouble.may_be_mended_by_keys();
         if may_be_mended && *draft.view.keys == Keys::NotRead {
             return draft.keep(Step::ReadKeys, None);
         }
@@ -355,6 +366,7 @@ fn active(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
     }
     draft.status.finished_at = None;
     draft.status.failed_objects = None;
+    draft.status.notification = None;
     draft.status.failure = None;
     if draft.status.next_attempt_at.take().is_some() {
         draft.status.restarts = Some(draft.status.restarts.unwrap_or(0).saturating_add(1));

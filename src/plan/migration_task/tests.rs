@@ -3,6 +3,7 @@
 
 mod create;
 mod deletion;
+mod notification;
 mod properties;
 mod run;
 mod scene;

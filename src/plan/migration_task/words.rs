@@ -42,7 +42,7 @@ pub(super) fn situation(trouble: &Trouble) -> Situation {
         ),
         TroubleKind::BucketCredentials => {
             let secret = match cause::of(&trouble.code) {
-                Some((field @ (cause::SOURCE_KEYS | cause::DESTINATION_KEYS), _)) => {
+                Some((field @ (cause::SOURCE_KEYS | cause::DESTINATION_KEYS | cause::CDN_KEY), _)) => {
                     format!("named by `{field}`")
                 }
                 _ => "of `source.credentials` or `destination.credentials`, or the bucket".to_owned(),

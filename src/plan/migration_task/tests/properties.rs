@@ -11,12 +11,13 @@ use super::scene::{ID, Scene, at, keys, pinned, remote, scene, token};
 use crate::api::conditions::{Reason, types};
 use crate::api::{
     Acknowledgement, BandwidthWindow, ByteRate, CreateIntent, DeletionPolicy, Failure, MigrationTaskSpec,
-    MigrationTaskStatus, Phase, Priority, ReadyWhen,
+    MigrationTaskStatus, Notification, NotificationLanguage, NotificationResult, NotificationStatus,
+    NotificationTrigger, Phase, Priority, ReadyWhen,
 };
 use crate::plan::progress;
 use crate::plan::seen::{
-    Call, Counters, Delivered, Keys, Link, LinkUp, Remote, RemoteFailure, RemoteState, RemoteTask, Search,
-    Trouble, TroubleKind, Window,
+    Call, Counters, Delivered, Keys, Link, LinkUp, Remote, RemoteFailure, RemoteNotification, RemoteState,
+    RemoteTask, Search, Trouble, TroubleKind, Window,
 };
 use crate::plan::situation::{self, Row, Situation, exact, whole_seconds};
 use crate::plan::token::{ObjectMark, Token};
@@ -105,6 +106,7 @@ prop_compose! {
         started in option::of(moment()),
         took in select(vec![Duration::ZERO, Duration::from_secs(9), Duration::MAX]),
         listed in any::<bool>(),
+        notified in option::of(any::<bool>()),
     ) -> RemoteTask {
         let windows = Window { start: "08:00".into(), end: "20:00".into(), bytes_per_second: 50 << 20 };
         RemoteTask {
@@ -117,6 +119,7 @@ prop_compose! {
             started_at: started.map(at),
             took,
             failed_list: listed.then(|| "oms/list".into()),
+            notification: notified.map(|sent| RemoteNotification { sent, ..RemoteNotification::default() }),
             ..remote(state)
         }
     }
@@ -133,7 +136,7 @@ prop_compose! {
         call in select(CALLS.to_vec()),
         kind in select(KINDS.to_vec()),
         delivery in select(vec![Delivered::No, Delivered::Refused, Delivered::Unknown]),
-        code in select(vec!["", "OMS.0001"]),
+        code in select(vec!["", "OMS.0001", "OMS.0212"]),
         retry_at in moment(),
         count in 1..30_u32,
         field in option::of(Just("source.bucket".to_owned())),
@@ -181,6 +184,9 @@ prop_compose! {
         failure in option::of(any::<bool>()),
         sent_keys in select(vec!["", "one", "two"]),
         progress in option::of(counters().boxed()).boxed(),
+        notification in option::of(select(vec![
+            NotificationResult::Pending, NotificationResult::Sent, NotificationResult::Unknown,
+        ])),
     ) -> MigrationTaskStatus {
         let situation = Situation::new(row, reason, "As it was told before");
         let verdict = situation::judge(row, ReadyWhen::Succeeded, false);
@@ -205,6 +211,12 @@ prop_compose! {
             }),
             observed_credentials: if sent_keys.is_empty() { Vec::new() } else { keys(sent_keys) },
             progress: progress.map(|counters| progress::of(&counters)),
+            notification: notification.map(|result| NotificationStatus {
+                result,
+                message: None,
+                remedy: None,
+                topic_name: None,
+            }),
             ..MigrationTaskStatus::default()
         }
     }
@@ -220,6 +232,7 @@ prop_compose! {
         restore in any::<bool>(),
         acknowledged in any::<bool>(),
         elsewhere in prop::bool::weighted(0.1),
+        notify in option::of(select(vec!["cn-north-4", "cn-south-1"])),
     ) -> MigrationTaskSpec {
         let mut spec = scene().task.spec;
         spec.suspend = suspend;
@@ -233,6 +246,12 @@ prop_compose! {
         if elsewhere {
             spec.destination.region = Some("cn-south-1".into());
         }
+        spec.notification = notify.map(|region| Notification {
+            topic_urn: format!("urn:smn:{region}:project:migrations"),
+            triggers: vec![NotificationTrigger::Success, NotificationTrigger::Failure],
+            language: NotificationLanguage::EnUs,
+            template: None,
+        });
         spec
     }
 }

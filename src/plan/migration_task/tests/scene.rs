@@ -80,6 +80,7 @@ pub(super) fn remote(state: RemoteState) -> RemoteTask {
         failed_list: None,
         started_at: Some(at(-100)),
         took: Duration::from_mins(1),
+        notification: None,
     }
 }
 
