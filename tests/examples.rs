@@ -144,7 +144,7 @@ fn the_examples_together_show_every_field() {
 }
 
 #[test]
-fn the_examples_together_show_every_type_and_every_policy() {
+fn the_examples_together_show_every_type_cloud_and_policy() {
     let specs: Vec<Value> = examples()
         .iter()
         .flat_map(|(_, text)| documents(text))
@@ -157,6 +157,10 @@ fn the_examples_together_show_every_type_and_every_policy() {
         for value in properties[field]["enum"].as_array().unwrap() {
             assert!(specs.iter().any(|spec| spec[field] == *value), "no example has {field}: {value}");
         }
+    }
+    for value in properties["source"]["properties"]["cloudType"]["enum"].as_array().unwrap() {
+        let reads = |spec: &Value| spec["source"]["cloudType"] == *value;
+        assert!(specs.iter().any(reads), "no example copies from {value}");
     }
     for value in properties["acknowledge"]["items"]["enum"].as_array().unwrap() {
         let says = |spec: &Value| spec["acknowledge"].as_array().is_some_and(|words| words.contains(value));

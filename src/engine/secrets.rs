@@ -51,7 +51,7 @@ impl BucketKeys {
 /// key is another digest, as it counts from the next start on, like another key of the bucket.
 fn digest<'a>(
     parts: impl IntoIterator<Item = &'a SecretString>,
-    crypto: Option<&Crypto>,
+    crypto: Option<&'a Crypto>,
     salt: &str,
 ) -> String {
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(salt.as_bytes()) else { return String::new() };
