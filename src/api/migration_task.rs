@@ -210,8 +210,7 @@ pub struct Source {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1, max = 255))]
     pub app_id: Option<String>,
-    /// A CDN in front of the bucket, from which OMS then fetches the objects; not for `URLSource`. Frozen, but for the
-    /// key and how it is kept.
+    /// A CDN in front of the bucket, from which OMS then fetches the objects; not for `URLSource`. Frozen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Cdn")]
     pub cdn: Option<Cdn>,

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use super::{
     faults::Fault,
     journal::Filter,
+    notifications::Entry,
     service::Service,
     store::StoreBehaviour,
     tasks::Task,
@@ -34,6 +35,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/stores", get(list_stores))
         .route("/stores/{name}", post(change_store))
         .route("/state", get(show_state))
+        .route("/notifications", get(notifications).delete(clear_notifications))
         .route("/reset", post(reset))
         .layer(from_fn(refuse_browsers))
         .with_state(service)
@@ -64,6 +66,8 @@ async fn index() -> Json<Value> {
         "GET /stores": "embedded stores and how they behave",
         "POST /stores/{name}": "behave so from now on; {}: without any peculiarity",
         "GET /state": "tasks and groups, without secrets",
+        "GET /notifications": "what SMN would have been told; ?project= &task= &group= &topic=",
+        "DELETE /notifications": "forget them",
         "POST /reset": "forget everything but the clock and what is in the stores",
     }))
 }
@@ -239,6 +243,43 @@ async fn change_store(
     };
     embedded.handle.set_behaviour(behaviour);
     Json(json!({ "name": name, "behaviour": embedded.handle.behaviour() })).into_response()
+
+/// Which notifications to show.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Told {
+    project: Option<String>,
+    task: Option<String>,
+    group: Option<String>,
+    topic: Option<String>,
+}
+
+async fn notifications(
+    State(service): State<Arc<Service>>,
+    filter: Result<Query<Told>, axum::extract::rejection::QueryRejection>,
+) -> Response {
+    let filter = match filter {
+        Ok(Query(filter)) => filter,
+        Err(error) => return problem(StatusCode::BAD_REQUEST, error.body_text()),
+    };
+    let same = |wanted: &Option<String>, found: Option<&str>| wanted.is_none() || wanted.as_deref() == found;
+    let state = service.state();
+    let entries: Vec<&Entry> = state
+        .ledger
+        .notifications()
+        .filter(|entry| {
+            same(&filter.project, Some(&entry.project))
+                && same(&filter.task, entry.task_id.as_deref())
+                && same(&filter.group, entry.group_id.as_deref())
+                && same(&filter.topic, Some(&entry.topic_urn))
+        })
+        .collect();
+    Json(json!({ "notifications": entries })).into_response()
+}
+
+async fn clear_notifications(State(service): State<Arc<Service>>) -> StatusCode {
+    service.clear_notifications();
+    StatusCode::NO_CONTENT
 }
 
 async fn reset(State(service): State<Arc<Service>>) -> StatusCode {

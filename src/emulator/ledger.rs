@@ -7,11 +7,15 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     groups::Group,
     mover::Outcome,
+    notifications::Entry,
     persist::Record,
     sync::ledger::SyncLedger,
     tasks::{Status, Task, later},
     wire::request::{ListTasks, Priority},
 };
+
+/// Notifications that are kept.
+const MOST_NOTIFICATIONS: usize = 10_000;
 
 /// Tasks and quotas.
 #[derive(Debug, Default)]
@@ -27,6 +31,8 @@ pub struct Ledger {
     groups: BTreeMap<u64, Group>,
     group_sequences: HashMap<String, u64>,
     projects: HashMap<String, ProjectLedger>,
+    /// The oldest first.
+    notifications: VecDeque<Entry>,
     last_sequence: u64,
     last_group: u64,
 }
@@ -102,6 +108,7 @@ impl Ledger {
                         ledger.sync.remember(project, id);
                     }
                 }
+                Record::Notified(entry) => ledger.add_notification(*entry),
             }
         }
         for task in ledger.tasks.values_mut().filter(|task| task.status == Status::Stopping) {
@@ -138,6 +145,7 @@ impl Ledger {
         let groups = self.groups.values();
         records
             .extend(groups.map(|group| Record::Group { group: Box::new(group.clone()), tasks: Vec::new() }));
+        records.extend(self.notifications.iter().map(|entry| Record::Notified(Box::new(entry.clone()))));
         records.extend(self.tasks.values().map(|task| Record::Task(Box::new(task.clone()))));
         records.extend(
             self.sync
@@ -341,6 +349,24 @@ impl Ledger {
     /// All groups, the newest first.
     pub fn groups(&self) -> impl DoubleEndedIterator<Item = &Group> {
         self.groups.values().rev()
+    }
+
+    /// The notifications so far, the oldest first.
+    pub fn notifications(&self) -> impl Iterator<Item = &Entry> {
+        self.notifications.iter()
+    }
+
+    /// Adds a notification; the oldest goes when there are too many.
+    pub fn add_notification(&mut self, entry: Entry) {
+        self.notifications.push_back(entry);
+        if self.notifications.len() > MOST_NOTIFICATIONS {
+            self.notifications.pop_front();
+        }
+    }
+
+    /// Forgets the notifications.
+    pub fn clear_notifications(&mut self) {
+        self.notifications.clear();
     }
 
     /// Whether the project accepted the privacy agreement.

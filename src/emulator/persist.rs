@@ -23,6 +23,7 @@ use tokio::sync::oneshot;
 use super::{
     groups::Group,
     mover::Checkpoint,
+    notifications::Entry,
     sync::{statistics::Verdict, task::SyncTask},
     tasks::Task,
 };
@@ -105,6 +106,8 @@ pub enum Record {
         /// The task.
         id: String,
     },
+    /// Somebody was told of an end.
+    Notified(Box<Entry>),
 }
 
 /// The open log of a state folder. Closing waits until everything is written.

@@ -69,6 +69,7 @@ impl Service {
             .collect();
         for id in expired {
             state.ledger.change(id, |task| task.expire(now));
+            self.notify_of_task(&mut state, id);
             self.record_task(&state, id);
         }
         let next_of_groups = self.serve_groups(&mut state, now);
@@ -108,6 +109,7 @@ impl Service {
             Err(failure) => {
                 let now = self.clock.now();
                 state.ledger.change(id, |task| task.fail(&failure.code, &failure.message, now));
+                self.notify_of_task(state, id);
                 self.record_task(state, id);
                 self.wake.notify_one();
                 return;
@@ -285,6 +287,7 @@ impl Service {
                 task.checkpoint = checkpoint;
                 task.finish(&outcome, now);
             });
+            self.notify_of_task(&mut state, id);
             self.record_task(&state, id);
             self.wake.notify_one();
         }

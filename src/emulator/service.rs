@@ -181,6 +181,13 @@ impl Service {
         }
     }
 
+    /// Forgets the notifications so far.
+    pub fn clear_notifications(&self) {
+        let mut state = self.state();
+        state.ledger.clear_notifications();
+        self.compact(&state);
+    }
+
     /// Forgets everything but clock, stores and what is in them.
     pub fn reset(&self) {
         let mut state = self.state();

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     config::Behaviour,
     mover::{Checkpoint, Outcome},
+    notifications::Notified,
     wire::{
         bandwidth::BandwidthWindow,
         refusal::{
@@ -134,6 +135,9 @@ pub struct Task {
     pub checkpoint: Checkpoint,
     /// Why it failed.
     pub failure: Option<Failure>,
+    /// What became of the notification about the end of the latest run.
+    #[serde(default)]
+    pub notified: Option<Notified>,
 }
 
 impl Task {
@@ -157,6 +161,7 @@ impl Task {
             stop_requested: None,
             checkpoint: Checkpoint::default(),
             failure: None,
+            notified: None,
         }
     }
 
@@ -236,6 +241,7 @@ impl Task {
         self.checkpoint = checkpoint;
         self.keys = Some(keys);
         self.failure = None;
+        self.notified = None;
         self.status = Status::Waiting;
         self.waiting_since = now;
     }

@@ -497,13 +497,13 @@ async fn manifests_that_oms_would_refuse_are_refused_with_advice() {
         (
             notifying(),
             json!({ "notification": { "triggers": ["SUCCESS", "SUCCESS"] } }),
-            "spec.notification.triggers",
+            "spec.notification.triggers[1]",
             "Duplicate value",
         ),
         (
             notifying(),
             json!({ "notification": { "triggers": ["FAIL"] } }),
-            "spec.notification.triggers",
+            "spec.notification.triggers[0]",
             "Unsupported value",
         ),
         (

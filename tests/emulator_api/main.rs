@@ -2,6 +2,7 @@
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
 #![cfg(feature = "emulator")]
 
+mod account;
 mod admin;
 mod gateway;
 mod groups;

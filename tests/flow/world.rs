@@ -32,6 +32,21 @@ const LOOK: Duration = Duration::from_millis(40);
 
 /// The region of the project and of the destination.
 pub(crate) const REGION: &str = "cn-north-4";
+/// Another region of HuaweiCloud.
+pub(crate) const OTHER_REGION: &str = "ap-southeast-1";
+/// The clouds beside AWS that have buckets.
+pub(crate) const CLOUDS: &[&str] = &[
+    "Azure",
+    "Aliyun",
+    "Tencent",
+    "HuaweiCloud",
+    "QingCloud",
+    "KingsoftCloud",
+    "Baidu",
+    "Google",
+    "Qiniu",
+    "UCloud",
+];
 /// The project at OMS.
 pub(crate) const PROJECT: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
 /// The Connection that objects use which name none.
@@ -70,6 +85,10 @@ pub(crate) struct Setup {
     pub(crate) behaviour: Value,
     /// Members of the emulator's `limits`.
     pub(crate) limits: Value,
+    /// Further members of the emulator's configuration.
+    pub(crate) further: Value,
+    /// Whether the source store stands for every cloud, and not for AWS alone.
+    pub(crate) every_cloud: bool,
     /// How the first operator is started; `None`: none is.
     pub(crate) operator: Option<OperatorFlags>,
     /// Whether the Connection and the three Secrets are made.
@@ -90,6 +109,8 @@ impl Default for Setup {
                 "staleInProgressMs": 100,
             }),
             limits: json!({ "runningTasks": 50 }),
+            further: json!({}),
+            every_cloud: false,
             operator: Some(OperatorFlags::default()),
             connected: true,
             plane: None,
@@ -101,6 +122,18 @@ impl Setup {
     /// Changes a member of the emulator's `behaviour`.
     pub(crate) fn behaving(mut self, member: &str, value: impl Into<Value>) -> Self {
         self.behaviour[member] = value.into();
+        self
+    }
+
+    /// Sets a member of the emulator's configuration.
+    pub(crate) fn configured(mut self, member: &str, value: impl Into<Value>) -> Self {
+        self.further[member] = value.into();
+        self
+    }
+
+    /// Lets the source store stand for every cloud; HuaweiCloud is one in [`OTHER_REGION`].
+    pub(crate) fn every_cloud(mut self) -> Self {
+        self.every_cloud = true;
         self
     }
 
@@ -181,7 +214,7 @@ impl World {
             ["oms", "src", "dst"].map(|role| Keys::unique(role, &namespace.replace('-', "")));
         let source = store("source", &source_keys).await;
         let destination = store("destination", &destination_keys).await;
-        let config = json!({
+        let mut config = json!({
             "projects": [{
                 "id": PROJECT, "region": REGION,
                 "accessKeys": [{ "access": oms_keys.access, "secret": oms_keys.secret }],
@@ -194,6 +227,21 @@ impl World {
             "behaviour": setup.behaviour,
             "limits": setup.limits,
         });
+        if setup.every_cloud {
+            let stores = config["stores"].as_array_mut().unwrap();
+            for cloud in CLOUDS {
+                let region = if *cloud == "HuaweiCloud" { OTHER_REGION } else { "*" };
+                stores.push(json!({
+                    "name": format!("source-{cloud}"), "cloudType": cloud, "region": region,
+                    "endpoint": source.endpoint(),
+                    // Azure and Google come without a key pair: the store's own stands in for what they bring.
+                    "accessKeys": [{ "access": source_keys.access, "secret": source_keys.secret }],
+                }));
+            }
+        }
+        for (member, value) in setup.further.as_object().unwrap() {
+            config[member] = value.clone();
+        }
         let config = Config::parse(&config.to_string()).unwrap();
         let emulator = Emulator::start(Options::local(config)).await.unwrap();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();

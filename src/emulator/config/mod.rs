@@ -2,6 +2,7 @@
 //!
 //! Unknown fields are errors: a field that is accepted and ignored would make a test believe something untrue.
 
+mod account;
 mod behaviour;
 mod check;
 mod limits;
@@ -12,6 +13,7 @@ mod sync;
 use serde::Deserialize;
 
 pub use self::{
+    account::{KmsKey, SmnTopic},
     behaviour::{Behaviour, ClockPace, HttpSources, TimeUnit},
     limits::{GatewayLimit, Limits},
     project::{AccessKey, Project},
@@ -48,6 +50,12 @@ pub struct Config {
     /// Where the URLs of URL lists may lead.
     #[serde(default)]
     pub http_sources: HttpSources,
+    /// The topics of SMN that there are. Absent: every topic that somebody names.
+    #[serde(default)]
+    pub smn_topics: Option<Vec<SmnTopic>>,
+    /// The keys of KMS that there are. Absent: every key that somebody names.
+    #[serde(default)]
+    pub kms_keys: Option<Vec<KmsKey>>,
 }
 
 /// A configuration that cannot be used.
@@ -117,6 +125,8 @@ impl Config {
             clock: ClockPace::Real,
             mover: mover::Settings::default(),
             http_sources: HttpSources::default(),
+            smn_topics: None,
+            kms_keys: None,
         }
     }
 }
@@ -144,6 +154,8 @@ mod tests {
             ("limitz: {}", "limitz"),
             ("limits: { tasksPerDya: 1 }", "tasksPerDya"),
             ("behaviour: { listLag: 1 }", "listLag"),
+            ("smnTopics: [{ urn: u, delivery: x }]", "delivery"),
+            ("kmsKeys: [{ id: k, state: off }]", "state"),
         ] {
             let error = Config::parse(&format!("{PROJECT}{addition}")).unwrap_err().to_string();
             assert!(error.contains(field), "{error}");

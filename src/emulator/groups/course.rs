@@ -65,6 +65,7 @@ impl Service {
                         Vec::new()
                     };
                     state.ledger.change_group(id, |group| group.enter(status, now));
+                    self.notify_of_group(state, id);
                     drop(self.record(state, &[group_record(state, id, &taken_up)]));
                     if status == GroupStatus::Creating
                         && let Some(group) = state.ledger.find_group(id)
@@ -150,6 +151,7 @@ impl Service {
                         keys: keys.clone(),
                         bandwidth: group.bandwidth.clone(),
                         priority: Priority::Medium,
+                        kms_keys: Vec::new(),
                     };
                     let owner = MemberOf::Group(group.id.clone());
                     let sequence = state.ledger.next_sequence();
@@ -166,6 +168,7 @@ impl Service {
             (Ok(_), None) => return,
             (Err(failure), _) => {
                 state.ledger.change_group(&group.id, |group| group.fail(failure, now));
+                self.notify_of_group(&mut state, &group.id);
             }
         }
         drop(self.record(&state, &[group_record(&state, &group.id, &made)]));

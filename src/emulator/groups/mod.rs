@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     config::Behaviour,
     mover::Checkpoint,
+    notifications::Notified,
     tasks::{Failure, Status, Task, later, milliseconds},
     wire::{
         bandwidth::BandwidthWindow,
@@ -137,6 +138,9 @@ pub struct Group {
     pub ended: Option<Timestamp>,
     /// Why no tasks could be made.
     pub failure: Option<Failure>,
+    /// What became of the notification about the latest end.
+    #[serde(default)]
+    pub notified: Option<Notified>,
 }
 
 /// How many tasks of a group are in which state.
@@ -220,6 +224,7 @@ impl Group {
             started: None,
             ended: None,
             failure: None,
+            notified: None,
         }
     }
 
@@ -383,6 +388,7 @@ impl Group {
     fn wait(&mut self, course: Course, keys: TaskKeys, now: Timestamp) {
         self.course = course;
         self.keys = Some(keys);
+        self.notified = None;
         self.enter(GroupStatus::Waiting, now);
     }
 }

@@ -26,6 +26,8 @@ impl Service {
         let request = CreateGroup::read(&parse(body, false)?, &self.config.limits)?;
         self.check_group_creation(&mut self.state(), project, self.clock.now())?;
         self.check_regions(project, &request.definition)?;
+        self.check_topic(project, request.definition.notification.as_ref())?;
+        self.check_kms_keys(&request.kms_keys)?;
         self.check_destination(&request.definition, &request.keys).await?;
         let (id, saved) = {
             let now = self.clock.now();
@@ -190,6 +192,7 @@ impl Service {
             (group.definition.clone(), check(group, &state)?)
         };
         let keys = request.keys_for(&definition, kept.as_ref())?;
+        self.check_kms_keys(&request.kms_keys)?;
         self.check_destination(&definition, &keys).await?;
         Ok(keys)
     }

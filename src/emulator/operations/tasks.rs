@@ -36,6 +36,8 @@ impl Service {
         let request = CreateTask::read(&parse(body, false)?, limits)?;
         self.check_creation(&mut self.state(), project, self.clock.now())?;
         self.check_regions(project, &request.definition)?;
+        self.check_topic(project, request.definition.notification.as_ref())?;
+        self.check_kms_keys(&request.kms_keys)?;
         self.check_destination(&request.definition, &request.keys).await?;
         self.check_url_list(&request.definition, &request.keys).await?;
 
@@ -209,6 +211,7 @@ impl Service {
             task.definition.clone()
         };
         let keys = request.keys_for(&definition)?;
+        self.check_kms_keys(&request.kms_keys)?;
         self.check_destination(&definition, &keys).await?;
         let failed_only = request.migrate_failed_object;
         self.change_task(project, id, |task, now| task.start(keys, failed_only, now), |_| ()).await

@@ -64,6 +64,7 @@ impl Task {
             stop_requested: None,
             checkpoint: Checkpoint::default(),
             failure: None,
+            notified: None,
         }
     }
 

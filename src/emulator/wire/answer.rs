@@ -10,6 +10,7 @@ use super::request::{Cdn, Definition};
 use crate::emulator::{
     config::{Behaviour, TimeUnit},
     mover::{ConsistencyCheck, ListFile, OverwriteMode, Progress, StoragePolicy, TaskType},
+    notifications::Notified,
     tasks::{MemberOf, Status, Task, milliseconds},
 };
 
@@ -97,7 +98,7 @@ pub fn task(task: &Task, progress: Option<Progress>, behaviour: &Behaviour, now:
         "failed_object_record": failed_object_record(task),
         "success_record_error_reason": task.checkpoint.success_list_error.clone().unwrap_or_default(),
         "skip_record_error_reason": "",
-        "smn_info": smn_info(task),
+        "smn_info": task.notified.as_ref().map(Notified::shown),
         "source_cdn": definition.cdn.as_ref().map(cdn),
     });
     // In two parts, as one is more than the macro can take.
@@ -129,20 +130,6 @@ fn failed_object_record(task: &Task) -> Value {
     } else {
         json!({ "result": null, "list_file_key": null, "error_code": null })
     }
-}
-
-fn smn_info(task: &Task) -> Option<Value> {
-    let (succeeded, failed) = (task.status == Status::Succeeded, task.status == Status::Failed);
-    notified(&task.definition, succeeded, failed)
-}
-
-/// Present once a task or group that was to be announced has ended. Nothing is sent; it reads as if it had been.
-fn notified(definition: &Definition, succeeded: bool, failed: bool) -> Option<Value> {
-    let notification = definition.notification.as_ref()?;
-    let due = (succeeded && notification.on_success) || (failed && notification.on_failure);
-    due.then(|| {
-        json!({ "notify_result": true, "notify_error_message": "", "topic_name": notification.topic_name })
-    })
 }
 
 fn migrate_since(definition: &Definition, behaviour: &Behaviour) -> i64 {

@@ -131,8 +131,14 @@ refusals! {
     NOT_SYNCHRONIZING = 400 "OMS.0094" "The task is not being synchronized. Start the task and try again.";
     /// Nobody has this, or the caller may not see it.
     NO_ACCESS = 403 "OMS.0095" "You do not have the permission, or the task does not exist.";
+    /// OMS may not publish to the topic.
+    TOPIC_NOT_AUTHORIZED = 400 "OMS.0158" "OMS is not authorized to access the SMN topic.";
     /// There is no list of failed objects.
     FAILED_LIST_MISSING = 400 "OMS.0167" "The list of failed objects cannot be found.";
+    /// The topic lies in another region.
+    TOPIC_REGION = 400 "OMS.0168" "The SMN topic must be in the region of the service.";
+    /// There is no such topic.
+    TOPIC_MISSING = 400 "OMS.0169" "The SMN topic does not exist or you do not have the permission to use it.";
     /// A batch update that cannot be carried out.
     UPDATE_FAILED = 400 "OMS.0170" "Failed to update the migration task.";
     /// The URL list does not exist.
@@ -151,6 +157,14 @@ refusals! {
     URL_LIST_BOM = 400 "OMS.0188" "The URL list file must not start with a BOM.";
     /// The destination keys are wrong.
     DESTINATION_KEYS = 400 "OMS.0189" "The AK/SK of the destination is invalid.";
+    /// The KMS key is not enabled.
+    KMS_KEY_STATE = 403 "OMS.0211" "The status of the KMS key is not supported.";
+    /// There is no such KMS key.
+    KMS_KEY_MISSING = 403 "OMS.0212" "The KMS key information is not found.";
+    /// The caller may not use the KMS key.
+    KMS_KEY_NOT_PERMITTED = 403 "OMS.0214" "Policy does not allow kms:cmk:get to be performed.";
+    /// The KMS key is not symmetric. The service has this text in Chinese only.
+    KMS_KEY_ASYMMETRIC = 400 "OMS.0217" "KMS密钥不支持对称加密";
     /// A parameter of the wrong type, where the code for it is used.
     PARAMETER_TYPE = 400 "OMS.1002" "Invalid parameter type.";
     /// A parameter that breaks a documented constraint, where the code for it is used.

@@ -3,13 +3,12 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{
-    cdn, consistency_check, migrate_since, notified, overwrite_mode, shown_list_file, storage_policy,
-};
+use super::{cdn, consistency_check, migrate_since, overwrite_mode, shown_list_file, storage_policy};
 use crate::emulator::{
     config::Behaviour,
     groups::{Group, GroupStatus, Standing},
     mover::{Counters, Progress, TaskType},
+    notifications::Notified,
     tasks::Task,
 };
 
@@ -86,11 +85,7 @@ pub fn group(group: &Group, sum: &Sum, behaviour: &Behaviour, now: Timestamp) ->
     });
     let at_work = group.status.takes_a_place();
     let moving = json!({
-        "smn_config": notified(
-            definition,
-            group.status == GroupStatus::Completed,
-            matches!(group.status, GroupStatus::Failed | GroupStatus::CreationFailed),
-        ),
+        "smn_config": group.notified.as_ref().map(Notified::shown),
         "source_cdn": definition.cdn.as_ref().map(cdn),
         "migrate_speed": if at_work { sum.speed } else { 0 },
         "total_time": group.elapsed(now).as_millis().max(0) as u64,

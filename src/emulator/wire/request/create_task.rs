@@ -24,6 +24,8 @@ pub struct CreateTask {
     pub bandwidth: Vec<BandwidthWindow>,
     /// Priority.
     pub priority: Priority,
+    /// KMS keys that the credentials are to be kept with.
+    pub kms_keys: Vec<String>,
 }
 
 impl CreateTask {
@@ -37,8 +39,8 @@ impl CreateTask {
             Some(_) => TaskType::UrlList,
         };
         let priority = read_priority(&members)?.unwrap_or_default();
-        let Migration { definition, keys, bandwidth } =
+        let Migration { definition, keys, bandwidth, kms_keys } =
             Migration::read(&members, limits, Style::Task, task_type)?;
-        Ok(Self { definition, keys, bandwidth, priority })
+        Ok(Self { definition, keys, bandwidth, priority, kms_keys })
     }
 }

@@ -112,6 +112,7 @@ pub(super) struct Migration {
     pub(super) definition: Definition,
     pub(super) keys: TaskKeys,
     pub(super) bandwidth: Vec<BandwidthWindow>,
+    pub(super) kms_keys: Vec<String>,
 }
 
 /// What a description must not contain: the characters that the SDK's text forbids, and those of OMS.0078.
@@ -201,7 +202,7 @@ impl Migration {
             (source.required_text("region", 100)?, source.required_text("bucket", 1024)?)
         };
         let source_credentials = SourceCredentials::read(&source, style.names(), 0)?;
-        read_crypto(&source, "")?;
+        let source_kms_key = read_crypto(&source, "")?;
 
         if style == Style::Group
             && let Some(name) = destination.text("cloud_type", 100)?.filter(|name| !name.is_empty())
@@ -219,7 +220,11 @@ impl Migration {
         destination.required_text("sk", 100)?;
         let destination_keys =
             read_pair(&destination, style.names(), 0)?.ok_or_else(|| destination.refuse("ak"))?;
-        read_crypto(&destination, "")?;
+        let destination_kms_key = read_crypto(&destination, "")?;
+        let cdn_kms_key = match members.object("source_cdn")? {
+            Some(cdn) => read_crypto(&cdn, "")?,
+            None => None,
+        };
 
         if overwrite_mode == OverwriteMode::Crc64ComparisonOverwrite && !has_crc64(cloud_type) {
             return Err(OVERWRITE_MODE);
@@ -264,6 +269,7 @@ impl Migration {
                 notification,
             },
             bandwidth,
+            kms_keys: [source_kms_key, destination_kms_key, cdn_kms_key].into_iter().flatten().collect(),
         })
     }
 }

@@ -7,7 +7,7 @@ use super::{
     Definition, TaskKeys,
     definition::{Migration, Style},
     list::Paging,
-    source::{Cdn, SourceCredentials, read_crypto, read_pair, read_secret},
+    source::{Cdn, SourceCredentials, read_kms_keys, read_pair, read_secret},
 };
 use crate::emulator::{
     config::Limits,
@@ -28,6 +28,8 @@ pub struct CreateGroup {
     pub keys: TaskKeys,
     /// Bandwidth windows.
     pub bandwidth: Vec<BandwidthWindow>,
+    /// KMS keys that the credentials are to be kept with.
+    pub kms_keys: Vec<String>,
 }
 
 impl CreateGroup {
@@ -39,12 +41,12 @@ impl CreateGroup {
             Some("LIST") => TaskType::List,
             Some(_) => TaskType::UrlList,
         };
-        let Migration { mut definition, keys, bandwidth } =
+        let Migration { mut definition, keys, bandwidth, kms_keys } =
             Migration::read(&members, limits, Style::Group, task_type)?;
         if let Some(list) = definition.list_file.as_mut().filter(|list| !list.key.ends_with('/')) {
             list.key.push('/');
         }
-        Ok(Self { definition, keys, bandwidth })
+        Ok(Self { definition, keys, bandwidth, kms_keys })
     }
 }
 
@@ -56,6 +58,8 @@ pub struct TakeUpGroup {
     cdn: Option<SecretString>,
     /// Only the failed objects again.
     pub migrate_failed_object: bool,
+    /// KMS keys that the credentials are to be kept with.
+    pub kms_keys: Vec<String>,
 }
 
 impl TakeUpGroup {
@@ -75,14 +79,12 @@ impl TakeUpGroup {
     }
 
     fn read(members: &Members<'_>, shortest: usize, migrate_failed_object: bool) -> Result<Self, Refusal> {
-        for prefix in ["src_", "dst_", "source_cdn_"] {
-            read_crypto(members, prefix)?;
-        }
         Ok(Self {
             source: SourceCredentials::read(members, ("src_ak", "src_sk", None), shortest)?,
             destination: read_pair(members, ("dst_ak", "dst_sk", None), shortest)?,
             cdn: read_secret(members, "source_cdn_authentication_key")?,
             migrate_failed_object,
+            kms_keys: read_kms_keys(members)?,
         })
     }
 

@@ -73,8 +73,12 @@ const AUTHENTICATION_TYPES: [&str; 11] = [
 /// Whom to tell about the end of a task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notification {
-    /// Last part of the topic's URN.
-    pub topic_name: String,
+    /// URN of the topic.
+    pub topic_urn: String,
+    /// `zh-cn` or `en-us`.
+    pub language: String,
+    /// Name of the message template, if one is used.
+    pub template: Option<String>,
     /// Tell about success.
     pub on_success: bool,
     /// Tell about failure.
@@ -190,11 +194,18 @@ pub(super) fn read_pair(
     }))
 }
 
-/// Checks how OMS is to keep credentials; it makes no difference here.
-pub(super) fn read_crypto(members: &Members<'_>, prefix: &str) -> Result<(), Refusal> {
-    members.word(&format!("{prefix}crypto_type"), &["DEFAULT", "KMS"])?;
-    members.text(&format!("{prefix}kms_key_id"), 36)?;
-    Ok(())
+/// Reads how one set of credentials is to be kept, from members with this prefix: the ID of the KMS key, empty where none
+/// is named; `None` for the service's own means.
+pub(super) fn read_crypto(members: &Members<'_>, prefix: &str) -> Result<Option<String>, Refusal> {
+    let kind = members.word(&format!("{prefix}crypto_type"), &["DEFAULT", "KMS"])?;
+    let id = members.text(&format!("{prefix}kms_key_id"), 36)?.unwrap_or_default();
+    Ok((kind == Some("KMS")).then(|| id.to_owned()))
+}
+
+/// The KMS keys that a start names; see [`read_crypto`].
+pub(super) fn read_kms_keys(members: &Members<'_>) -> Result<Vec<String>, Refusal> {
+    let keys = ["src_", "dst_", "source_cdn_"].map(|prefix| read_crypto(members, prefix));
+    keys.into_iter().filter_map(Result::transpose).collect()
 }
 
 /// Reads the key of a CDN.
@@ -203,11 +214,18 @@ pub(super) fn read_secret(members: &Members<'_>, name: &str) -> Result<Option<Se
 }
 
 impl Notification {
+    /// Last part of the topic's URN.
+    pub fn topic_name(&self) -> &str {
+        self.topic_urn.rsplit(':').next().unwrap_or(&self.topic_urn)
+    }
+
     /// Reads `smn_config`.
     pub(super) fn read(members: &Members<'_>) -> Result<Option<Self>, Refusal> {
         let Some(smn) = members.object("smn_config")? else { return Ok(None) };
         let urn = smn.required_text("topic_urn", 1024)?;
-        smn.word("language", &["zh-cn", "en-us"])?;
+        let language = smn.word("language", &["zh-cn", "en-us"])?.unwrap_or("en-us");
+        // No length is documented.
+        let template = smn.text("message_template_name", 1024)?.filter(|name| !name.is_empty());
         let triggers = smn
             .texts("trigger_conditions", 2, 16)?
             .filter(|triggers| {
@@ -217,7 +235,9 @@ impl Notification {
             .ok_or_else(|| smn.refuse("trigger_conditions"))?;
         let on = |name: &str| triggers.iter().any(|trigger| trigger == name);
         Ok(Some(Self {
-            topic_name: urn.rsplit(':').next().unwrap_or(urn).to_owned(),
+            topic_urn: urn.to_owned(),
+            language: language.to_owned(),
+            template: template.map(ToOwned::to_owned),
             on_success: on("SUCCESS"),
             on_failure: on("FAILURE"),
         }))

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{
     Definition, TaskKeys,
-    source::{Cdn, SourceCredentials, read_pair, read_secret},
+    source::{Cdn, SourceCredentials, read_kms_keys, read_pair, read_secret},
 };
 use crate::emulator::{
     mover::Keys,
@@ -21,6 +21,8 @@ pub struct StartTask {
     cdn: Option<SecretString>,
     /// Only the failed objects again.
     pub migrate_failed_object: bool,
+    /// KMS keys that the credentials are to be kept with.
+    pub kms_keys: Vec<String>,
 }
 
 impl StartTask {
@@ -35,6 +37,7 @@ impl StartTask {
                 .ok_or_else(|| members.refuse("dst_ak"))?,
             cdn: read_secret(&members, "source_cdn_authentication_key")?,
             migrate_failed_object: members.flag("migrate_failed_object", false)?,
+            kms_keys: read_kms_keys(&members)?,
         })
     }
 
