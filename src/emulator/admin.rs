@@ -243,6 +243,7 @@ async fn change_store(
     };
     embedded.handle.set_behaviour(behaviour);
     Json(json!({ "name": name, "behaviour": embedded.handle.behaviour() })).into_response()
+}
 
 /// Which notifications to show.
 #[derive(Debug, Default, Deserialize)]
