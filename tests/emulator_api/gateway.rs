@@ -1,6 +1,9 @@
 //! What the gateway lets through: signatures, paths, sizes, rates.
 
+use std::sync::{Arc, Mutex};
+
 use jiff::{SignedDuration, Timestamp};
+use oms_operator::emulator::server::{Exchange, Options};
 use reqwest::Method;
 use serde_json::json;
 
@@ -123,4 +126,43 @@ async fn the_versions_of_the_api_are_told() {
     assert_eq!(world.get("/").await.expect_ok()["versions"][1]["id"], "v2");
     assert_eq!(world.get("/v2").await.expect_ok()["status"], "SUPPORTED");
     world.get("/v9").await.expect_refusal(404, "S3M.0256");
+}
+
+#[tokio::test]
+async fn an_observer_sees_every_answered_call_as_it_went_over_the_wire() {
+    let seen: Arc<Mutex<Vec<Exchange>>> = Arc::default();
+    let pen = Arc::clone(&seen);
+    let observer = move |exchange: &Exchange| pen.lock().unwrap().push(exchange.clone());
+    let options = Options { observer: Some(Arc::new(observer)), ..Options::local(config(json!({}))) };
+    assert!(!format!("{options:?}").contains("Exchange"));
+    let (_emulator, world) = World::start_with(options).await;
+    let body = task(json!({}));
+    let id = world.created(&body).await;
+    let stopped = world.stop(id + 1).await;
+    world.fault(json!({ "operation": "ListTasks", "kind": "html" })).await;
+    world.tasks(Method::GET, "?limit=5", None).await;
+    world.fault(json!({ "operation": "ShowTask", "kind": "cutBefore", "times": 1 })).await;
+    let show = format!("/v2/{PROJECT}/tasks/{id}");
+    world.try_call(Method::GET, &show, None).await.unwrap_err();
+    world.get("/v9/nothing/of/this/kind").await;
+
+    let seen = seen.lock().unwrap();
+    let told: Vec<_> = seen
+        .iter()
+        .map(|call| (call.operation, call.method.as_str(), call.query.as_str(), call.status, call.by_fault))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("CreateTask", "POST", "", 200, false),
+            ("StopTask", "POST", "", 400, false),
+            ("ListTasks", "GET", "limit=5", 502, true),
+            ("Unknown", "GET", "", 404, false),
+        ]
+    );
+    assert_eq!(seen[0].path, format!("/v2/{PROJECT}/tasks"));
+    assert_eq!(seen[0].request_body, body.to_string());
+    assert_eq!(seen[0].content_type.as_deref(), Some("application/json"));
+    assert_eq!(seen[1].response_body, stopped.text);
+    assert_eq!(seen[2].content_type.as_deref(), Some("text/html"));
 }

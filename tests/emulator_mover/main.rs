@@ -16,8 +16,30 @@ use jiff::Timestamp;
 use jiff::civil::time;
 use oms_operator::emulator::mover::{
     Checkpoint, Clock, ConsistencyCheck, Context, Control, Job, ListFile, Outcome, OverwriteMode, Progress,
-    Source, StoragePolicy, TaskType, Window, run,
+    Source, StoragePolicy, TaskType, Window, parts, run,
 };
+
+#[tokio::test]
+async fn the_parts_of_a_prefix_are_copied_once_together() {
+    let bench = Bench::new().await;
+    // More than a page of a listing, so that parts end within pages and pages within parts.
+    for number in 0..1100 {
+        bench.source.put(&format!("many/{number:04}"), b"x").await;
+    }
+    for key in ["few/1", "outside"] {
+        bench.source.put(key, b"x").await;
+    }
+    let job = Job { object_keys: vec!["many/".into(), "few/".into(), "none/".into()], ..bench.job() };
+    let parts = parts(&job, 600, &*bench.clock).await.unwrap();
+    let mut copied = Vec::new();
+    for part in &parts {
+        let job = Job { object_keys: vec![part.prefix.clone()], range: part.range.clone(), ..bench.job() };
+        copied.push(counts(&bench.finish(&job).await).1);
+    }
+    assert_eq!(copied, [1, 600, 500]);
+    assert_eq!(bench.arrived().await.len(), 1101);
+    bench.end().await;
+}
 
 #[tokio::test]
 async fn odd_keys_arrive_under_the_same_name_with_bytes_and_metadata() {
