@@ -33,7 +33,7 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct Serve {
-    /// Address of OMS and IAM; port 0 picks a free one.
+    /// Address of OMS, IAM and STS; port 0 picks a free one.
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
     /// Address of the admin API, which anybody who reaches it may use; port 0 picks a free one.
@@ -125,12 +125,21 @@ fn end_of_service() -> io::Result<impl Future<Output = ()>> {
 /// Prints what a person needs to use it.
 fn announce(endpoints: &Endpoints) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "OMS and IAM   {}", endpoints.oms)?;
+    writeln!(out, "OMS, IAM, STS {}", endpoints.oms)?;
+    writeln!(out, "metadata      {}", endpoints.metadata)?;
+    writeln!(out, "pod identity  {}", endpoints.pod_identity)?;
+    if let Some(token) = &endpoints.pod_identity_token {
+        writeln!(out, "  token       {}", token.expose_secret())?;
+    }
     writeln!(out, "admin API     {}", endpoints.admin)?;
     for project in &endpoints.projects {
         writeln!(out, "project       {} ({}, {})", project.id, project.name, project.region)?;
         writeln!(out, "  access key  {}", project.access_key)?;
         writeln!(out, "  secret key  {}", project.secret_key.expose_secret())?;
+        for user in &project.users {
+            writeln!(out, "  user        {} of {}", user.name, user.domain)?;
+            writeln!(out, "  password    {}", user.password.expose_secret())?;
+        }
     }
     for store in &endpoints.stores {
         writeln!(

@@ -37,6 +37,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/state", get(show_state))
         .route("/notifications", get(notifications).delete(clear_notifications))
         .route("/reset", post(reset))
+        .merge(super::identity::admin::router())
         .layer(from_fn(refuse_browsers))
         .with_state(service)
 }
@@ -50,7 +51,8 @@ async fn refuse_browsers(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-fn problem(status: StatusCode, text: impl Into<String>) -> Response {
+/// An answer that says what is wrong.
+pub(super) fn problem(status: StatusCode, text: impl Into<String>) -> Response {
     (status, Json(json!({ "error": text.into() }))).into_response()
 }
 
@@ -63,6 +65,9 @@ async fn index() -> Json<Value> {
         "DELETE /faults": "delete all; DELETE /faults/{id}: one",
         "GET /clock": "service time and its pace",
         "POST /clock": "{advanceMs, scale, signatureOffsetMs}",
+        "POST /tokens/revoke": "all tokens, or those of {user, domain}",
+        "POST /temporary-keys/expire": "all temporary keys that were handed out, or {access}",
+        "POST /metadata-tokens/expire": "all tokens of the metadata service",
         "GET /stores": "embedded stores and how they behave",
         "POST /stores/{name}": "behave so from now on; {}: without any peculiarity",
         "GET /state": "tasks and groups, without secrets",

@@ -109,6 +109,8 @@ impl Ledger {
                     }
                 }
                 Record::Notified(entry) => ledger.add_notification(*entry),
+                // Of tokens and keys the service itself keeps account.
+                Record::Identity(_) => {}
             }
         }
         for task in ledger.tasks.values_mut().filter(|task| task.status == Status::Stopping) {

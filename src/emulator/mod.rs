@@ -7,6 +7,7 @@ pub mod clock;
 pub mod config;
 pub mod faults;
 pub mod groups;
+pub mod identity;
 pub mod journal;
 pub mod kms;
 pub mod ledger;

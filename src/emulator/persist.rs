@@ -22,6 +22,7 @@ use tokio::sync::oneshot;
 
 use super::{
     groups::Group,
+    identity::issued::Change,
     mover::Checkpoint,
     notifications::Entry,
     sync::{statistics::Verdict, task::SyncTask},
@@ -70,6 +71,8 @@ pub enum Record {
         /// The project.
         project: String,
     },
+    /// A token or a temporary key pair was handed out, or ended before its time.
+    Identity(Box<Change>),
     /// A task was created, which counts for 24 hours even if it is deleted.
     Created {
         /// The project.

@@ -10,6 +10,17 @@ pub enum Access {
     Signed,
     /// Everybody: the call itself says who calls, or it does not matter.
     Open,
+    /// Nodes and pods, at a door of their own.
+    Node,
+}
+
+/// Where a call comes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// The port of OMS, IAM and STS.
+    Cloud,
+    /// The port of the metadata service and the pod identity agent.
+    Node,
 }
 
 /// The table of operations: name in the API reference, method, path, who may call. In a path, `{project}` and
@@ -63,7 +74,16 @@ operations! {
     StopSyncTask                 POST   "/v2/{project}/sync-tasks/{target}/stop"        Signed;
     StartSyncTask                POST   "/v2/{project}/sync-tasks/{target}/start"       Signed;
     CreateSyncEvents             POST   "/v2/{project}/sync-tasks/{target}/events"      Signed;
-    ListProjects                 GET    "/v3/projects"                                  Signed;
+    KeystoneListProjects         GET    "/v3/projects"                                  Signed;
+    KeystoneListAuthDomains      GET    "/v3/auth/domains"                              Signed;
+    KeystoneCreateUserTokenByPassword POST "/v3/auth/tokens"                            Open;
+    CreateTemporaryAccessKey     POST   "/v3.0/OS-CREDENTIAL/securitytokens"            Open;
+    AssumeAgencyWithOIDC         POST   "/v5/agencies/assume-with-oidc"                 Open;
+    GetCallerIdentity            GET    "/v5/caller-identity"                           Signed;
+    CreateMetadataToken          PUT    "/meta-data/latest/api/token"                   Node;
+    ShowSecurityKey              GET    "/openstack/latest/securitykey"                 Node;
+    ShowMetadata                 GET    "/openstack/latest/meta_data.json"              Node;
+    CreatePodCredentials         POST   "/v1/credentials"                               Node;
 }
 
 /// A line of the table.
@@ -92,6 +112,11 @@ impl Operation {
         OPERATIONS[self as usize]
     }
 
+    /// Whether it changes nothing, checks and questions that are POST included: the reference names them so.
+    pub fn only_reads(self) -> bool {
+        ["List", "Show", "Check"].iter().any(|verb| self.name().starts_with(verb))
+    }
+
     /// Who may call it.
     pub fn access(self) -> Access {
         TABLE[self as usize].access
@@ -99,6 +124,10 @@ impl Operation {
 }
 
 impl Line {
+    fn door(&self) -> Door {
+        if self.access == Access::Node { Door::Node } else { Door::Cloud }
+    }
+
     /// The call that a path, in decoded segments, is by this line.
     fn route(&self, path: &[String]) -> Option<Route> {
         let mut route = Route { operation: self.operation, project: None, target: None };
@@ -119,13 +148,14 @@ impl Line {
 }
 
 impl Route {
-    /// The operation behind a path; `None` where the gateway knows none.
-    pub fn of(method: &Method, path: &str) -> Option<Self> {
+    /// The operation behind a path; `None` where there is none behind this door.
+    pub fn of(door: Door, method: &Method, path: &str) -> Option<Self> {
         let path: Vec<String> = segments(path)
             .map(|segment| percent_decode_str(segment).decode_utf8_lossy().into_owned())
             .collect();
         TABLE
             .iter()
+            .filter(|line| line.door() == door)
             .filter(|line| line.method == *method)
             .find_map(|line| line.route(&path))
             .filter(Self::is_published)
@@ -156,13 +186,13 @@ mod tests {
         for (index, line) in TABLE.iter().enumerate() {
             assert_eq!(line.operation as usize, index);
             let path = line.path.replace("{project}", "p").replace("{target}", "t%2Fu");
-            let route = Route::of(&line.method, &path).unwrap();
+            let route = Route::of(line.door(), &line.method, &path).unwrap();
             assert_eq!(route.operation, line.operation, "{path}");
             assert_eq!(route.project.is_some(), line.path.contains("{project}"), "{path}");
             let target = line.path.contains("{target}").then_some("t/u");
             assert_eq!(route.target.as_deref(), target, "{path}");
             assert_eq!(
-                Route::of(&line.method, &format!("{path}/")).map(|route| route.operation),
+                Route::of(line.door(), &line.method, &format!("{path}/")).map(|route| route.operation),
                 Some(line.operation)
             );
         }
@@ -190,9 +220,9 @@ mod tests {
             ("PUT", "/v2/p/taskgroups/g/stop", "StopTaskGroup"),
             ("PUT", "/v2/p/taskgroups/g/retry", "RetryTaskGroup"),
             ("PUT", "/v2/p/taskgroups/g/update", "UpdateTaskGroup"),
-            ("GET", "/v3/projects", "ListProjects"),
+            ("GET", "/v3/projects", "KeystoneListProjects"),
         ] {
-            let route = Route::of(&method.parse().unwrap(), path).unwrap();
+            let route = Route::of(Door::Cloud, &method.parse().unwrap(), path).unwrap();
             assert_eq!(route.operation.name(), name);
         }
         for (method, path) in [
@@ -203,7 +233,7 @@ mod tests {
             ("PUT", "/v2/p/taskgroups/g"),
             ("GET", "/this-is-no-version"),
         ] {
-            assert_eq!(Route::of(&method.parse().unwrap(), path), None, "{method} {path}");
+            assert_eq!(Route::of(Door::Cloud, &method.parse().unwrap(), path), None, "{method} {path}");
         }
     }
 }

@@ -6,7 +6,6 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use jiff::{SignedDuration, Timestamp};
 use tokio::{
     sync::{Notify, watch},
     task::AbortHandle,
@@ -15,17 +14,17 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     clock::Clock,
-    config::{AccessKey, Config, Project},
+    config::{Config, Project},
     faults::Faults,
+    identity::{caller::Gate, issued::Issued},
     journal::Journal,
     ledger::Ledger,
     mover,
     persist::{Log, Record},
-    signature::{Authorization, SignatureError, Signed, verify},
     stores::Stores,
     sync::run::SyncRun,
-    tasks::{MemberOf, Task, later},
-    wire::refusal::{NOT_SAVED, PROJECT_REFUSED, Refusal},
+    tasks::{MemberOf, Task},
+    wire::refusal::{NOT_SAVED, Refusal},
 };
 
 /// One emulated OMS, shared by everything that serves it.
@@ -48,7 +47,7 @@ pub struct Service {
     /// Runs under way.
     pub tracker: TaskTracker,
     state: Mutex<State>,
-    gate: Mutex<Gate>,
+    pub(super) gate: Gate,
     log: Option<Log>,
 }
 
@@ -61,6 +60,10 @@ pub struct State {
     pub runs: HashMap<u64, Run>,
     /// What moves objects of synchronization tasks now, by their ID.
     pub sync_runs: HashMap<String, SyncRun>,
+    /// Tokens and temporary keys.
+    pub issued: Issued,
+    /// The access key that nodes and pods have now.
+    pub node_key: Option<String>,
 }
 
 impl State {
@@ -89,17 +92,6 @@ pub struct Run {
     pub abort: Option<AbortHandle>,
 }
 
-#[derive(Debug, Default)]
-struct Gate {
-    /// Begin of the window and calls in it, by project.
-    calls: HashMap<String, (Timestamp, u32)>,
-    /// Failed signatures in a row, and the time of the last one, by access key.
-    failures: HashMap<String, (u32, Timestamp)>,
-}
-
-/// How long an access key stays locked.
-const LOCKED: SignedDuration = SignedDuration::from_mins(5);
-
 impl Service {
     /// A service over what the log of an earlier one amounts to.
     pub fn new(
@@ -109,6 +101,12 @@ impl Service {
         log: Option<Log>,
         records: Vec<Record>,
     ) -> Arc<Self> {
+        let mut issued = Issued::default();
+        for record in &records {
+            if let Record::Identity(change) = record {
+                issued.restore((**change).clone());
+            }
+        }
         let mut ledger = Ledger::restore(records);
         if let Some(latest) = ledger.latest() {
             clock.advance_to(latest);
@@ -122,8 +120,8 @@ impl Service {
             stopping: CancellationToken::new(),
             wake: Notify::new(),
             tracker: TaskTracker::new(),
-            state: Mutex::new(State { ledger, ..State::default() }),
-            gate: Mutex::default(),
+            state: Mutex::new(State { ledger, issued, ..State::default() }),
+            gate: Gate::default(),
             log,
             config,
         };
@@ -177,7 +175,10 @@ impl Service {
 
     fn compact(&self, state: &MutexGuard<'_, State>) {
         if let Some(log) = &self.log {
-            log.compact(&state.ledger.records(self.clock.now()));
+            let mut records = state.ledger.records(self.clock.now());
+            let identity = state.issued.changes().into_iter();
+            records.extend(identity.map(|change| Record::Identity(Box::new(change))));
+            log.compact(&records);
         }
     }
 
@@ -200,7 +201,7 @@ impl Service {
         *state = State::default();
         grant_agreements(&self.config, &mut state.ledger);
         self.compact(&state);
-        *self.gate() = Gate::default();
+        self.gate.clear();
         self.faults.clear();
         self.stores.reset_behaviour();
         self.journal.clear();
@@ -211,104 +212,6 @@ impl Service {
         if let Some(log) = &self.log {
             log.close();
         }
-    }
-
-    /// Checks who calls: signature first, then whether the project is the caller's.
-    pub fn authenticate(&self, request: Signed<'_>, project: Option<&str>) -> Result<Caller<'_>, Refusal> {
-        let refuse = |error: SignatureError| Refusal::authentication(&error.to_string());
-        if request.headers.contains_key("x-auth-token")
-            && !request.headers.contains_key(http::header::AUTHORIZATION)
-        {
-            return Err(Refusal::authentication("decrypt token fail"));
-        }
-        let authorization = Authorization::read(request.headers).map_err(refuse)?;
-        let access = authorization.access_key.as_str();
-        let key = self.access_key(access).ok_or_else(|| {
-            Refusal::authentication(&format!("Get secretKey failed,ak:{access},err:ak not exist"))
-        })?;
-        self.check_lock(access)?;
-        let result = verify(&authorization, &key.secret, request, self.clock.wall()).and_then(|()| {
-            use secrecy::ExposeSecret as _;
-            let token = request.headers.get("x-security-token").and_then(|token| token.to_str().ok());
-            match &key.security_token {
-                Some(wanted) if token != Some(wanted.expose_secret()) => Err(SignatureError::Wrong),
-                _ => Ok(()),
-            }
-        });
-        self.count_failure(access, result.is_err());
-        result.map_err(refuse)?;
-        let caller = Caller { access: key.access.as_str() };
-        let Some(id) = project else { return Ok(caller) };
-        let own = self.project(id).is_some_and(|project| caller.may_use(project));
-        let claimed = request.headers.get("x-project-id");
-        if !own || claimed.is_some_and(|claimed| claimed.as_bytes() != id.as_bytes()) {
-            return Err(PROJECT_REFUSED);
-        }
-        self.throttle(id)?;
-        Ok(caller)
-    }
-
-    fn access_key(&self, access: &str) -> Option<&AccessKey> {
-        self.config.projects.iter().flat_map(|project| &project.access_keys).find(|key| key.access == access)
-    }
-
-    fn check_lock(&self, access: &str) -> Result<(), Refusal> {
-        let Some(most) = self.config.limits.failed_signatures else { return Ok(()) };
-        let now = self.clock.now();
-        let mut gate = self.gate();
-        match gate.failures.get(access) {
-            Some((_, last)) if now.duration_since(*last) >= LOCKED => {
-                gate.failures.remove(access);
-                Ok(())
-            }
-            Some((count, _)) if *count > most => {
-                Err(Refusal::authentication("AK access failed to reach the limit, forbidden"))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn count_failure(&self, access: &str, failed: bool) {
-        let mut gate = self.gate();
-        if failed {
-            let now = self.clock.now();
-            let entry = gate.failures.entry(access.to_owned()).or_insert((0, now));
-            *entry = (entry.0.saturating_add(1), now);
-        } else {
-            gate.failures.remove(access);
-        }
-    }
-
-    fn throttle(&self, project: &str) -> Result<(), Refusal> {
-        let Some(limit) = self.config.limits.gateway else { return Ok(()) };
-        let now = self.clock.now();
-        let mut gate = self.gate();
-        let (since, calls) = gate.calls.entry(project.to_owned()).or_insert((now, 0));
-        if later(*since, SignedDuration::from_mins(i64::from(limit.minutes))) <= now {
-            (*since, *calls) = (now, 0);
-        }
-        if *calls >= limit.requests {
-            return Err(Refusal::throttled(limit.requests, limit.minutes));
-        }
-        *calls += 1;
-        Ok(())
-    }
-
-    fn gate(&self) -> MutexGuard<'_, Gate> {
-        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Who calls.
-#[derive(Clone, Copy, Debug)]
-pub struct Caller<'a> {
-    access: &'a str,
-}
-
-impl Caller<'_> {
-    /// Whether the caller's key is one of the project's.
-    pub fn may_use(&self, project: &Project) -> bool {
-        project.access_keys.iter().any(|key| key.access == self.access)
     }
 }
 

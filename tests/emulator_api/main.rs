@@ -6,6 +6,7 @@ mod account;
 mod admin;
 mod gateway;
 mod groups;
+mod identity;
 mod process;
 mod sync;
 mod tasks;

@@ -320,7 +320,7 @@ impl World {
     }
 }
 
-async fn read(answer: reqwest::Response) -> Result<Answer, reqwest::Error> {
+pub async fn read(answer: reqwest::Response) -> Result<Answer, reqwest::Error> {
     let (status, headers) = (answer.status(), answer.headers().clone());
     let text = answer.text().await?;
     Ok(Answer { status, body: serde_json::from_str(&text).unwrap_or(Value::Null), text, headers })
@@ -345,6 +345,16 @@ pub fn task(changes: Value) -> Value {
     });
     merge(&mut task, changes);
     task
+}
+
+/// A JWT that is signed with HS256.
+pub fn hs256(claims: &Value, key: &str) -> String {
+    let part = |text: String| data_encoding::BASE64URL_NOPAD.encode(text.as_bytes());
+    let header = json!({ "alg": "HS256", "typ": "JWT" });
+    let signed = format!("{}.{}", part(header.to_string()), part(claims.to_string()));
+    let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).unwrap();
+    mac.update(signed.as_bytes());
+    format!("{signed}.{}", data_encoding::BASE64URL_NOPAD.encode(&mac.finalize().into_bytes()))
 }
 
 /// Whether a text holds any of the planted secrets.

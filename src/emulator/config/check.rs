@@ -4,7 +4,7 @@ use std::fmt;
 
 use secrecy::ExposeSecret as _;
 
-use super::{AccessKey, ClockPace, Config, ConfigError, canonical_cloud, stores::CLOUDS};
+use super::{AccessKey, ClockPace, Config, ConfigError, canonical_cloud, identity, stores::CLOUDS};
 
 impl Config {
     /// Checks what the types cannot say.
@@ -61,6 +61,7 @@ impl Config {
             }
             check_keys(&store.access_keys, &at("accessKeys"))?;
         }
+        identity::check(&self.projects, &self.identity, &self.metadata)?;
         if !matches!(self.behaviour.not_found_status, 400 | 404) {
             return Err(wrong("behaviour.notFoundStatus", "must be 400 or 404"));
         }
@@ -92,7 +93,7 @@ impl Config {
     }
 }
 
-fn wrong(field: impl Into<String>, problem: impl fmt::Display) -> ConfigError {
+pub(super) fn wrong(field: impl Into<String>, problem: impl fmt::Display) -> ConfigError {
     ConfigError::Value { field: field.into(), problem: problem.to_string() }
 }
 

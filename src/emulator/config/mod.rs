@@ -5,6 +5,7 @@
 mod account;
 mod behaviour;
 mod check;
+pub mod identity;
 mod limits;
 mod project;
 mod stores;
@@ -15,6 +16,7 @@ use serde::Deserialize;
 pub use self::{
     account::{KmsKey, SmnTopic},
     behaviour::{Behaviour, ClockPace, HttpSources, TimeUnit},
+    identity::{Identity, Metadata, User},
     limits::{GatewayLimit, Limits},
     project::{AccessKey, Project},
     stores::{EmbeddedStore, Store, canonical_cloud},
@@ -47,6 +49,12 @@ pub struct Config {
     /// How objects are moved.
     #[serde(default)]
     pub mover: mover::Settings,
+    /// What IAM and STS hand out, and to whom.
+    #[serde(default)]
+    pub identity: Identity,
+    /// What nodes and pods find: metadata service and pod identity agent.
+    #[serde(default)]
+    pub metadata: Metadata,
     /// Where the URLs of URL lists may lead.
     #[serde(default)]
     pub http_sources: HttpSources,
@@ -88,7 +96,8 @@ impl Config {
     }
 
     /// What is served without a file: one project with its privacy agreement accepted, one source (AWS, every
-    /// region) and one destination, each with one key pair. The keys are fixed: they open nothing but this process.
+    /// region) and one destination, each with one key pair; one user, one OIDC provider and one pod. The keys are
+    /// fixed: they open nothing but this process.
     pub fn standard() -> Self {
         let store = |name: &str, cloud: &str, region: &str| EmbeddedStore {
             name: name.to_owned(),
@@ -114,6 +123,7 @@ impl Config {
                     secret: "project-example-secret".to_owned().into(),
                     security_token: None,
                 }],
+                users: vec![User::example()],
             }],
             stores: Vec::new(),
             embedded_stores: vec![
@@ -124,6 +134,8 @@ impl Config {
             behaviour: Behaviour { privacy_agreement_accepted: true, ..Behaviour::default() },
             clock: ClockPace::Real,
             mover: mover::Settings::default(),
+            identity: Identity::example(),
+            metadata: Metadata::example(),
             http_sources: HttpSources::default(),
             smn_topics: None,
             kms_keys: None,

@@ -3,6 +3,8 @@
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 
+use super::identity::User;
+
 /// A project of the emulated account.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -19,6 +21,9 @@ pub struct Project {
     pub domain_id: Option<String>,
     /// The key pairs that may sign calls for this project. One pair may serve several projects.
     pub access_keys: Vec<AccessKey>,
+    /// The users who may log in for this project.
+    #[serde(default)]
+    pub users: Vec<User>,
 }
 
 impl Project {
@@ -42,10 +47,12 @@ pub struct AccessKey {
     pub security_token: Option<SecretString>,
 }
 
-fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretString, D::Error> {
+pub(super) fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretString, D::Error> {
     String::deserialize(deserializer).map(SecretString::from)
 }
 
-fn optional_secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
+pub(super) fn optional_secret<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SecretString>, D::Error> {
     Ok(Option::<String>::deserialize(deserializer)?.map(SecretString::from))
 }

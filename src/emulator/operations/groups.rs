@@ -46,7 +46,7 @@ impl Service {
         };
         self.wake.notify_one();
         saved.await?;
-        Ok(Done { body: Some(json!({ "group_id": id })), effect: true, target: Some(id) })
+        Ok(Done::created(json!({ "group_id": id }), id))
     }
 
     fn check_group_creation(

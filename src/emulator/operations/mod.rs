@@ -3,16 +3,19 @@
 mod catalogue;
 mod groups;
 mod identity;
+mod node;
 mod sync;
 mod tasks;
 
 use std::sync::Arc;
 
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
 use super::{
+    identity::caller::Caller,
     route::{Operation, Route},
-    service::{Caller, Service},
+    service::Service,
     wire::refusal::{INVALID_TASK_ID, PROJECT_REFUSED, Refusal},
 };
 
@@ -22,7 +25,9 @@ pub struct Request<'a> {
     /// What is to be done to what.
     pub route: &'a Route,
     /// Who calls; unknown for operations that everybody may call.
-    pub caller: Option<Caller<'a>>,
+    pub caller: Option<&'a Caller>,
+    /// Headers, for the operations where they say who calls.
+    pub headers: &'a HeaderMap,
     /// Query, as it came.
     pub query: &'a str,
     /// Body, as it came.
@@ -30,10 +35,16 @@ pub struct Request<'a> {
 }
 
 /// What came of a call that was carried out.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Done {
     /// Body of the answer; none for the actions, which return nothing.
     pub body: Option<Value>,
+    /// Body of an answer that is text and no JSON.
+    pub text: Option<String>,
+    /// HTTP status, where it is not 200.
+    pub status: Option<u16>,
+    /// Headers of the answer.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Whether something changed.
     pub effect: bool,
     /// ID of what was created.
@@ -45,6 +56,10 @@ impl Done {
         Self { body: Some(body), ..Self::default() }
     }
 
+    fn created(body: Value, target: String) -> Self {
+        Self { body: Some(body), effect: true, target: Some(target), ..Self::default() }
+    }
+
     fn changed() -> Self {
         Self { effect: true, ..Self::default() }
     }
@@ -53,7 +68,8 @@ impl Done {
 impl Service {
     /// Carries out a call.
     pub async fn carry_out(self: &Arc<Self>, request: Request<'_>) -> Result<Done, Refusal> {
-        let Request { route, caller, query, body } = request;
+        let Request { route, caller, query, body, headers } = request;
+        let caller = || caller.ok_or(PROJECT_REFUSED);
         let project = || route.project.as_deref().and_then(|id| self.project(id)).ok_or(PROJECT_REFUSED);
         let target = || route.target.as_deref().unwrap_or_default();
         let task = || route.task_id().ok_or(INVALID_TASK_ID);
@@ -85,7 +101,16 @@ impl Service {
             Operation::StopTaskGroup => self.stop_group(project()?, target()).await,
             Operation::RetryTaskGroup => self.retry_group(project()?, target(), body).await,
             Operation::UpdateTaskGroup => self.update_group(project()?, target(), body).await,
-            Operation::ListProjects => Ok(self.list_projects(caller.ok_or(PROJECT_REFUSED)?, query)),
+            Operation::KeystoneListProjects => Ok(self.list_projects(caller()?, query)),
+            Operation::KeystoneListAuthDomains => Ok(self.list_domains(caller()?)),
+            Operation::KeystoneCreateUserTokenByPassword => self.create_token(body).await,
+            Operation::CreateTemporaryAccessKey => self.create_temporary_key(request).await,
+            Operation::AssumeAgencyWithOIDC => self.assume_with_oidc(body).await,
+            Operation::GetCallerIdentity => Ok(self.caller_identity(caller()?)),
+            Operation::CreateMetadataToken => self.create_metadata_token(headers),
+            Operation::ShowSecurityKey => self.show_security_key(headers).await,
+            Operation::ShowMetadata => self.show_metadata(headers),
+            Operation::CreatePodCredentials => self.create_pod_credentials(headers).await,
         }
     }
 }

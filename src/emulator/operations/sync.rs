@@ -69,7 +69,7 @@ impl Service {
             (id, self.record(&state, &records))
         };
         saved.await?;
-        Ok(Done { body: Some(json!({ "sync_task_id": id })), effect: true, target: Some(id) })
+        Ok(Done::created(json!({ "sync_task_id": id }), id))
     }
 
     fn check_sync_creation(&self, state: &State, project: &Project) -> Result<(), Refusal> {

@@ -59,11 +59,7 @@ impl Service {
         };
         self.wake.notify_one();
         saved.await?;
-        Ok(Done {
-            body: Some(json!({ "id": id, "task_name": name })),
-            effect: true,
-            target: Some(id.to_string()),
-        })
+        Ok(Done::created(json!({ "id": id, "task_name": name }), id.to_string()))
     }
 
     fn check_creation(&self, state: &mut State, project: &Project, now: Timestamp) -> Result<(), Refusal> {

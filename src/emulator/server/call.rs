@@ -6,7 +6,7 @@ use std::{
 };
 
 use axum::body::{Body, Bytes};
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use hyper::body::Incoming;
 use serde_json::Value;
 
@@ -18,10 +18,10 @@ use crate::emulator::{
     faults::{Fault, FaultKind},
     journal::Entry,
     operations::{self, Done},
-    route::{Access, Route},
+    route::{Access, Door, Route},
     service::{Service, random},
     signature::Signed,
-    wire::refusal::{BODY_TOO_LARGE, BODY_TOO_SLOW, NO_SUCH_API, Refusal},
+    wire::refusal::{BODY_TOO_LARGE, BODY_TOO_SLOW, NO_SUCH_API, Refusal, Shape},
 };
 
 /// A signed body may be as long as this (OMS API reference 3.2).
@@ -47,6 +47,7 @@ struct Answer {
     content_type: Option<&'static str>,
     body: Bytes,
     retry_after: Option<u64>,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Answer {
@@ -55,13 +56,28 @@ impl Answer {
             status,
             content_type: Some("application/json"),
             body: Bytes::from(body.to_string()),
-            retry_after: None,
+            ..Self::empty(status)
         }
+    }
+
+    fn text(status: u16, text: &str) -> Self {
+        Self { content_type: Some("text/plain"), body: Bytes::from(text.to_owned()), ..Self::empty(status) }
+    }
+
+    /// What a call that was carried out says.
+    fn done(done: &Done) -> Self {
+        let status = done.status.unwrap_or(200);
+        let answer = match (&done.body, &done.text) {
+            (Some(body), _) => Self::json(status, body),
+            (None, Some(text)) => Self::text(status, text),
+            (None, None) => Self::empty(status),
+        };
+        Self { headers: done.headers.clone(), ..answer }
     }
 
     /// The actions return nothing at all.
     fn empty(status: u16) -> Self {
-        Self { status, content_type: None, body: Bytes::new(), retry_after: None }
+        Self { status, content_type: None, body: Bytes::new(), retry_after: None, headers: Vec::new() }
     }
 }
 
@@ -69,6 +85,7 @@ impl<'a> Call<'a> {
     pub(super) fn new(
         service: &'a Arc<Service>,
         observer: Option<&'a Observer>,
+        door: Door,
         request: &Request<Incoming>,
     ) -> Self {
         Self {
@@ -80,7 +97,7 @@ impl<'a> Call<'a> {
             request_id: format!("{:016x}{:016x}", random(), random()),
             begun: Instant::now(),
             at: service.clock.now(),
-            route: Route::of(request.method(), request.uri().path()),
+            route: Route::of(door, request.method(), request.uri().path()),
             fault: None,
         }
     }
@@ -103,7 +120,7 @@ impl<'a> Call<'a> {
             return self.strike_after(&fault, result).await;
         }
         let answer = match &result {
-            Ok(done) => done.body.as_ref().map_or_else(|| Answer::empty(200), |body| Answer::json(200, body)),
+            Ok(done) => Answer::done(done),
             Err(refusal) => self.refusal(refusal),
         };
         let outcome = result.as_ref().map_or_else(|refusal| refusal.code.to_string(), |_| "ok".to_owned());
@@ -125,10 +142,13 @@ impl<'a> Call<'a> {
         let signed =
             Signed { method: &parts.method, path: parts.uri.path(), query, headers: &parts.headers, body };
         let caller = match route.operation.access() {
-            Access::Signed => Some(self.service.authenticate(signed, route.project.as_deref())?),
-            Access::Open => None,
+            Access::Signed => {
+                Some(self.service.authenticate(route.operation, signed, route.project.as_deref())?)
+            }
+            Access::Open | Access::Node => None,
         };
-        self.service.carry_out(operations::Request { route, caller, query, body }).await
+        let (caller, headers) = (caller.as_ref(), &parts.headers);
+        self.service.carry_out(operations::Request { route, caller, headers, query, body }).await
     }
 
     /// A fault before the call is carried out. `None`: go on.
@@ -176,9 +196,7 @@ impl<'a> Call<'a> {
             FaultKind::Delay => {
                 self.wait(fault).await;
                 let answer = match &result {
-                    Ok(done) => {
-                        done.body.as_ref().map_or_else(|| Answer::empty(200), |body| Answer::json(200, body))
-                    }
+                    Ok(done) => Answer::done(done),
                     Err(refusal) => self.refusal(refusal),
                 };
                 self.note(Some(answer.status), code, done);
@@ -220,6 +238,7 @@ impl<'a> Call<'a> {
                     content_type: Some("text/html"),
                     body: Bytes::from_static(page.as_bytes()),
                     retry_after: fault.retry_after,
+                    headers: Vec::new(),
                 };
                 (answer, "html".to_owned())
             }
@@ -227,12 +246,11 @@ impl<'a> Call<'a> {
                 let status = fault.status.unwrap_or(500);
                 let mut answer = match &fault.code {
                     None => Answer::empty(status),
-                    Some(code) => self.refusal(&Refusal {
+                    Some(code) => self.refusal(&Refusal::new(
                         status,
-                        code: code.clone().into(),
-                        message: fault.message.clone().unwrap_or_else(|| "Injected fault.".to_owned()).into(),
-                        detail: None,
-                    }),
+                        code.clone(),
+                        fault.message.clone().unwrap_or_else(|| "Injected fault.".to_owned()),
+                    )),
                 };
                 answer.retry_after = fault.retry_after;
                 (answer, fault.code.clone().unwrap_or_else(|| status.to_string()))
@@ -241,7 +259,10 @@ impl<'a> Call<'a> {
     }
 
     fn refusal(&self, refusal: &Refusal) -> Answer {
-        Answer::json(refusal.status, &refusal.body(&self.request_id))
+        match refusal.shape {
+            Shape::Page => Answer::text(refusal.status, &refusal.message),
+            Shape::Service | Shape::Keystone => Answer::json(refusal.status, &refusal.body(&self.request_id)),
+        }
     }
 
     fn note(&self, status: Option<u16>, outcome: String, done: Option<&Done>) {
@@ -290,6 +311,7 @@ impl<'a> Call<'a> {
         if let Some(seconds) = answer.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        headers.extend(answer.headers);
         if let Ok(id) = HeaderValue::from_str(&self.request_id) {
             headers.insert("x-request-id", id);
         }

@@ -3,7 +3,7 @@
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
-use crate::emulator::stores::StoreAddress;
+use crate::emulator::{config::User, stores::StoreAddress};
 
 /// Where a running emulator is reached, with every key that opens it: what the ready file holds.
 #[derive(Clone, Debug)]
@@ -12,6 +12,14 @@ pub struct Endpoints {
     pub oms: String,
     /// Base URL of IAM.
     pub iam: String,
+    /// Base URL of STS.
+    pub sts: String,
+    /// Base URL of the metadata service.
+    pub metadata: String,
+    /// URL of the pod identity agent: what `HC_CONTAINER_CREDENTIALS_FULL_URI` holds.
+    pub pod_identity: String,
+    /// Contents of a token file that the pod identity agent accepts, if any.
+    pub pod_identity_token: Option<SecretString>,
     /// Base URL of the admin API.
     pub admin: String,
     /// Projects with their first key pair.
@@ -33,6 +41,8 @@ pub struct ProjectAccess {
     pub access_key: String,
     /// Secret key.
     pub secret_key: SecretString,
+    /// Users who may log in for it.
+    pub users: Vec<User>,
 }
 
 impl Endpoints {
@@ -42,12 +52,24 @@ impl Endpoints {
             .projects
             .iter()
             .map(|project| {
+                let users: Vec<Value> = project
+                    .users
+                    .iter()
+                    .map(|user| {
+                        json!({
+                            "name": user.name,
+                            "password": user.password.expose_secret(),
+                            "domain": user.domain,
+                        })
+                    })
+                    .collect();
                 json!({
                     "id": project.id,
                     "name": project.name,
                     "region": project.region,
                     "accessKey": project.access_key,
                     "secretKey": project.secret_key.expose_secret(),
+                    "users": users,
                 })
             })
             .collect();
@@ -68,7 +90,15 @@ impl Endpoints {
             })
             .collect();
         json!({
-            "oms": self.oms, "iam": self.iam, "admin": self.admin, "projects": projects, "stores": stores
+            "oms": self.oms,
+            "iam": self.iam,
+            "sts": self.sts,
+            "metadata": self.metadata,
+            "podIdentity": self.pod_identity,
+            "podIdentityToken": self.pod_identity_token.as_ref().map(|token| token.expose_secret()),
+            "admin": self.admin,
+            "projects": projects,
+            "stores": stores,
         })
     }
 }

@@ -8,13 +8,18 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{FAREWELL, Observer, call::Call};
-use crate::emulator::service::Service;
+use crate::emulator::{route::Door, service::Service};
 
 /// A request must have arrived whole in this time.
 pub(super) const ARRIVAL: Duration = Duration::from_secs(30);
 
 /// Accepts connections until the service stops.
-pub(super) async fn serve(listener: TcpListener, service: Arc<Service>, observer: Option<Observer>) {
+pub(super) async fn serve(
+    listener: TcpListener,
+    door: Door,
+    service: Arc<Service>,
+    observer: Option<Observer>,
+) {
     let connections = tokio_util::task::TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -23,7 +28,7 @@ pub(super) async fn serve(listener: TcpListener, service: Arc<Service>, observer
         };
         match accepted {
             Ok((stream, _)) => {
-                connections.spawn(serve_connection(stream, Arc::clone(&service), observer.clone()));
+                connections.spawn(serve_connection(stream, door, Arc::clone(&service), observer.clone()));
             }
             Err(error) => {
                 // Out of file descriptors, most likely; some will come free.
@@ -42,7 +47,7 @@ pub(super) async fn serve(listener: TcpListener, service: Arc<Service>, observer
 #[error("connection cut")]
 pub(super) struct Cut;
 
-async fn serve_connection(stream: TcpStream, service: Arc<Service>, observer: Option<Observer>) {
+async fn serve_connection(stream: TcpStream, door: Door, service: Arc<Service>, observer: Option<Observer>) {
     // Answers are small and wait for nothing.
     let _ = stream.set_nodelay(true);
     let answering = Arc::clone(&service);
@@ -53,7 +58,7 @@ async fn serve_connection(stream: TcpStream, service: Arc<Service>, observer: Op
                 let (service, observer) = (Arc::clone(&answering), observer.clone());
                 // In a task of its own, so that a call is carried out and journaled whole even if the caller goes away.
                 let answer = tokio::spawn(async move {
-                    Call::new(&service, observer.as_ref(), &request).answer(request).await
+                    Call::new(&service, observer.as_ref(), door, &request).answer(request).await
                 });
                 async move { answer.await.unwrap_or(Err(Cut)) }
             }),

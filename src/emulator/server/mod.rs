@@ -1,4 +1,5 @@
-//! Starts and ends everything: one HTTP server for OMS and IAM, and one for the admin API.
+//! Starts and ends everything: one HTTP server for OMS, IAM and STS, one for what nodes and pods find, and one for the
+//! admin API.
 
 mod call;
 mod endpoints;
@@ -18,6 +19,7 @@ use super::{
     clock::Clock,
     config::{ClockPace, Config, canonical_cloud},
     persist::Log,
+    route::Door,
     service::Service,
     store,
     stores::{Embedded, StoreAddress, Stores},
@@ -118,6 +120,8 @@ impl Emulator {
         };
         let oms = bind(listen).await?;
         let admin_listener = bind(admin_listen).await?;
+        let node_listen = config.metadata.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
+        let node_listener = bind(node_listen).await?;
 
         let clock = match config.clock {
             ClockPace::Real => Clock::real(),
@@ -129,10 +133,15 @@ impl Emulator {
             format!("http://{}", listener.local_addr().unwrap_or(fallback))
         };
         let oms_url = base(&oms, listen);
+        let node_url = base(&node_listener, node_listen);
         let endpoints = Endpoints {
             iam: oms_url.clone(),
+            sts: oms_url.clone(),
             oms: oms_url,
             admin: base(&admin_listener, admin_listen),
+            pod_identity: format!("{node_url}/v1/credentials"),
+            metadata: node_url,
+            pod_identity_token: config.metadata.pod_identity_tokens.first().cloned(),
             projects: config
                 .projects
                 .iter()
@@ -143,6 +152,7 @@ impl Emulator {
                         region: project.region.clone(),
                         access_key: key.access.clone(),
                         secret_key: key.secret.clone(),
+                        users: project.users.clone(),
                     })
                 })
                 .collect(),
@@ -152,7 +162,8 @@ impl Emulator {
         service.resume_runs();
         let servers = vec![
             tokio::spawn(Arc::clone(&service).serve_queue()),
-            tokio::spawn(gateway::serve(oms, Arc::clone(&service), observer)),
+            tokio::spawn(gateway::serve(oms, Door::Cloud, Arc::clone(&service), observer)),
+            tokio::spawn(gateway::serve(node_listener, Door::Node, Arc::clone(&service), None)),
             tokio::spawn({
                 let service = Arc::clone(&service);
                 async move {

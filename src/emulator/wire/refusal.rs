@@ -15,34 +15,73 @@ pub struct Refusal {
     pub message: Cow<'static, str>,
     /// The third member that live answers carry and no page of the reference mentions.
     pub detail: Option<String>,
+    /// How the body is made up.
+    pub shape: Shape,
+}
+
+/// Whose answers a refusal looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// OMS's and the gateway's: `error_code` and `error_msg`.
+    Service,
+    /// IAM's, which is Keystone: `error` with code, message and title.
+    Keystone,
+    /// The metadata service's: the message as a page of text.
+    Page,
 }
 
 impl Refusal {
     const fn fixed(status: u16, code: &'static str, message: &'static str) -> Self {
-        Self { status, code: Cow::Borrowed(code), message: Cow::Borrowed(message), detail: None }
+        Self {
+            status,
+            code: Cow::Borrowed(code),
+            message: Cow::Borrowed(message),
+            detail: None,
+            shape: Shape::Service,
+        }
+    }
+
+    /// A refusal in the common shape.
+    pub fn new(
+        status: u16,
+        code: impl Into<Cow<'static, str>>,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self { status, code: code.into(), message: message.into(), detail: None, shape: Shape::Service }
+    }
+
+    /// A refusal by IAM, whose code is the status.
+    pub fn keystone(status: u16, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { shape: Shape::Keystone, ..Self::new(status, status.to_string(), message) }
+    }
+
+    /// A refusal by the metadata service.
+    pub fn page(status: u16, text: &'static str) -> Self {
+        Self { shape: Shape::Page, ..Self::new(status, status.to_string(), text) }
+    }
+
+    /// STS does not give what was asked for.
+    pub fn sts_denied(why: &str) -> Self {
+        Self::new(403, "PAP5.0001", format!("access denied: {why}"))
+    }
+
+    /// STS cannot use a member of the request.
+    pub fn sts_member(name: &str) -> Self {
+        Self::new(400, "IAM.0007", format!("Request parameter {name} is invalid."))
     }
 
     /// A refusal by the gateway: 401 with APIGW.0301 and one of its known causes.
     pub fn authentication(cause: &str) -> Self {
-        Self {
-            status: 401,
-            code: "APIGW.0301".into(),
-            message: format!("Incorrect IAM authentication information: {cause}").into(),
-            detail: None,
-        }
+        let message = format!("Incorrect IAM authentication information: {cause}");
+        Self::new(401, "APIGW.0301", message)
     }
 
     /// 429 with APIGW.0308, whose text carries the limit, as the live gateway writes it.
     pub fn throttled(requests: u32, minutes: u32) -> Self {
-        Self {
-            status: 429,
-            code: "APIGW.0308".into(),
-            message: format!(
-                "The throttling threshold has been reached: policy user over ratelimit,limit:{requests},time:{minutes} minute"
-            )
-            .into(),
-            detail: None,
-        }
+        let message = format!(
+            "The throttling threshold has been reached: policy user over ratelimit,limit:{requests},time:{minutes} minute"
+        );
+        Self::new(429, "APIGW.0308", message)
     }
 
     /// A request member that breaks its documented constraints: OMS.0064 with the member's name, as seen live.
@@ -62,13 +101,20 @@ impl Refusal {
         Self { detail: other.detail, ..self }
     }
 
-    /// Whether the gateway refuses, and not OMS behind it: its bodies carry the request ID.
+    /// Whether the gateway or STS refuses, and not OMS behind it: their bodies carry the request ID.
     pub fn is_from_gateway(&self) -> bool {
-        self.code.starts_with("APIG")
+        ["APIG", "PAP5", "IAM."].iter().any(|prefix| self.code.starts_with(prefix))
     }
 
     /// The body of the answer.
     pub fn body(&self, request_id: &str) -> Value {
+        if self.shape == Shape::Keystone {
+            let title = http::StatusCode::from_u16(self.status)
+                .ok()
+                .and_then(|status| status.canonical_reason())
+                .unwrap_or_default();
+            return json!({ "error": { "code": self.status, "message": self.message, "title": title } });
+        }
         let mut body = json!({ "error_code": self.code, "error_msg": self.message });
         if let Some(detail) = &self.detail {
             body["error_detail"] = json!(detail);
@@ -89,6 +135,8 @@ macro_rules! refusals {
 refusals! {
     /// The path or method does not exist.
     NO_SUCH_API = 404 "APIGW.0101" "The API does not exist or has not been published in the environment";
+    /// A token that was revoked.
+    TOKEN_MUST_BE_UPDATED = 401 "APIGW.0307" "The token must be updated.";
     /// The body is larger than the gateway takes with a signature.
     BODY_TOO_LARGE = 413 "APIGW.0201" "Request entity too large";
     /// The body did not arrive in time.
@@ -205,6 +253,10 @@ refusals! {
     SYNC_TASK_NOT_FOUND = 404 "OMS.1009" "The resource is not found.";
     /// There is no such synchronization task for events.
     SYNC_TASK_UNKNOWN = 404 "OMS.2002" "The synchronization task does not exist or is not started.";
+    /// Who may only look wants to change something.
+    READ_ONLY = 403 "OMS.0205" "You are a read-only user and cannot create, modify, or delete resources.";
+    /// The caller has no right at OMS at all.
+    NO_RIGHTS = 403 "OMS.0206" "You do not have permission to perform OMS operations.";
     /// The project in the path is not one of the caller's.
     PROJECT_REFUSED = 403 "OMS.2001" "Failed to verify the project.";
     /// A finished task keeps its bandwidth.
@@ -223,6 +275,10 @@ refusals! {
     MIGRATION_POLICY = 400 "S3M.0094" "The migration policy is not supported.";
     /// Cloud and task type do not fit.
     CLOUD_MISMATCH = 400 "S3M.0095" "The cloud_type does not match the task_type.";
+    /// A token of more than 16384 characters.
+    TOKEN_TOO_LARGE = 403 "S3M.0163" "The request token is too large.";
+    /// STS cannot read a body.
+    STS_BODY = 400 "IAM.0011" "Request body is invalid.";
     /// No such API version.
     NO_SUCH_VERSION = 404 "S3M.0256" "The version does not exist.";
     /// Failed objects were not recorded.
