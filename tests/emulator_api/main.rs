@@ -4,6 +4,8 @@
 
 mod account;
 mod admin;
+#[path = "../contract/mod.rs"]
+mod contract;
 mod gateway;
 mod groups;
 mod identity;

@@ -1,6 +1,9 @@
 //! An emulator with two stores, a client that signs by itself, and what tests do with them all the time.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use jiff::Timestamp;
@@ -13,6 +16,8 @@ use rusty_s3::{Bucket, Credentials, S3Action as _, UrlStyle};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+
+use crate::contract::watch::{Held, Watch};
 
 /// A test that waits longer than this has failed.
 pub const DEADLINE: Duration = Duration::from_secs(30);
@@ -154,6 +159,8 @@ pub struct World {
     pub destination: String,
     pub signer: Signer,
     pub http: reqwest::Client,
+    /// Fails the test when an answer breaks the contract; an emulator in a process of its own is not watched.
+    _watch: Option<Arc<Watch>>,
 }
 
 impl World {
@@ -175,6 +182,7 @@ impl World {
             source: store("source"),
             destination: store("destination"),
             signer: Signer::default(),
+            _watch: None,
             // No pool: a cut connection must not be noticed late, on the next call.
             http: reqwest::Client::builder()
                 .no_proxy()
@@ -191,8 +199,10 @@ impl World {
     }
 
     pub async fn start_with(options: Options) -> (Emulator, Self) {
+        let watch = Watch::over(Held::Answers);
+        let options = Options { observer: Some(watch.observer()), ..options };
         let emulator = Emulator::start(options).await.unwrap();
-        let world = Self::at(&emulator.endpoints().to_json());
+        let world = Self { _watch: Some(Arc::new(watch)), ..Self::at(&emulator.endpoints().to_json()) };
         world.make_bucket(&world.source, "SOURCEKEY", SOURCE_SECRET, "photos").await;
         world.make_bucket(&world.destination, "DESTINATIONKEY", DESTINATION_SECRET, "archive").await;
         for key in ["2024/a", "2024/b", "2025/c"] {

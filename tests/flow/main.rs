@@ -2,6 +2,8 @@
 //! objects between stores. One module per behaviour; [`world`] has the parts.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../contract/mod.rs"]
+mod contract;
 mod migration;
 mod operator;
 mod world;

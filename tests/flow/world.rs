@@ -22,6 +22,7 @@ use oms_operator::emulator::store::{EmbeddedStore, StoreConfig};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::contract::watch::{Held, Watch};
 use crate::migration::{Draft, Migration};
 use crate::operator::{Operator, OperatorFlags};
 
@@ -191,6 +192,8 @@ pub(crate) struct World {
     pub(crate) operators: Vec<Operator>,
     http: reqwest::Client,
     scratch: Scratch,
+    /// Fails the test when a call broke the contract; last, as everything else has ended then.
+    _watch: Watch,
 }
 
 impl World {
@@ -243,7 +246,9 @@ impl World {
             config[member] = value.clone();
         }
         let config = Config::parse(&config.to_string()).unwrap();
-        let emulator = Emulator::start(Options::local(config)).await.unwrap();
+        let watch = Watch::over(Held::Both);
+        let options = Options { observer: Some(watch.observer()), ..Options::local(config) };
+        let emulator = Emulator::start(options).await.unwrap();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let mut world = Self {
             plane,
@@ -258,6 +263,7 @@ impl World {
             operators: Vec::new(),
             http,
             scratch: Scratch::create().unwrap(),
+            _watch: watch,
         };
         if setup.connected {
             world.connect().await;
