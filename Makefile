@@ -32,7 +32,7 @@ check: rust ## Check format, lints and dependencies
 	else echo 'Skipped: cargo deny is not installed (cargo install --locked cargo-deny)'; fi
 
 .PHONY: test
-test: rust control-plane ## Run all tests, on a real control plane that is started for them
+test: rust control-plane python3 ## Run all tests, on a real control plane that is started for them
 	cargo test --all-features --no-run
 	$(target)/debug/oms-dev --end-with-parent with-control-plane -- cargo test --all-features
 
@@ -69,8 +69,10 @@ programs: rust control-plane
 	cargo build --profile $(PROFILE) $(DEVELOPMENT) --bins
 
 # A missing tool is told before minutes of compiling, not after.
-.PHONY: rust control-plane
+.PHONY: rust control-plane python3
 rust:
 	@hack/need cargo cc
 control-plane:
 	@hack/need control-plane
+python3:
+	@hack/need python3

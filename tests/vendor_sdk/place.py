@@ -51,16 +51,24 @@ SOURCE = Side("SOURCE")
 DESTINATION = Side("DESTINATION")
 
 
-def client(access_key=ACCESS_KEY, secret_key=SECRET_KEY, token=None, project=PROJECT, region=None, **settings):
+def client(
+    access_key=ACCESS_KEY,
+    secret_key=SECRET_KEY,
+    token=None,
+    project=PROJECT,
+    region=None,
+    iam_endpoint=None,
+    retries=0,
+):
     credentials = BasicCredentials(access_key, secret_key, project)
     if token:
         credentials = credentials.with_security_token(token)
     config = HttpConfig.get_default_config()
     config.timeout = (10, 60)
-    config.retry_times = 0
+    config.retry_times = retries
     builder = OmsClient.new_builder().with_http_config(config)
     if region:
-        credentials = credentials.with_iam_endpoint(settings["iam_endpoint"])
+        credentials = credentials.with_iam_endpoint(iam_endpoint)
         return builder.with_credentials(credentials).with_region(Region(region, ENDPOINT)).build()
     return builder.with_credentials(credentials).with_endpoint(ENDPOINT).build()
 

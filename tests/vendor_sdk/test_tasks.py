@@ -155,7 +155,7 @@ class Tasks(Case):
         with self.assertRaises(ClientRequestException) as refused:
             self.oms.stop_task(StopTaskRequest(task_id=task))
         self.assertEqual(refused.exception.status_code, 400)
-        self.assertEqual(refused.exception.error_code, "OMS.0066")
+        self.assertEqual(refused.exception.error_code, "OMS.0070")
 
     def test_all_tasks_are_found_page_by_page(self):
         self.put("a", b"a")
