@@ -3,4 +3,6 @@
 
 mod calls;
 mod operations;
+mod refusals;
+mod requests;
 mod server;
