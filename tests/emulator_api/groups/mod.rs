@@ -1,18 +1,15 @@
 //! Task groups: every transition and refusal, with objects that really move.
 
+mod around;
+mod refusals;
+
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use rusty_s3::{Bucket, Credentials, S3Action as _, UrlStyle};
 use serde_json::{Value, json};
 
-use crate::{
-    process::{Program, write_config},
-    world::{
-        Answer, DEADLINE, DESTINATION_SECRET, PROJECT, SOURCE_SECRET, World, config, holds_secret, merge,
-        task,
-    },
-};
+use crate::world::{Answer, DEADLINE, DESTINATION_SECRET, PROJECT, SOURCE_SECRET, World, config, merge};
 
 /// The whole bucket `photos` to `archive` as a group, with changes.
 fn group(changes: Value) -> Value {
@@ -295,25 +292,6 @@ async fn a_creation_that_fails_tells_why_and_can_be_tried_again_without_keys() {
 }
 
 #[tokio::test]
-async fn a_group_that_creates_tasks_can_be_neither_stopped_nor_deleted() {
-    let (emulator, world) =
-        World::start(config(json!({ "behaviour": { "groupCreationMs": 3_600_000 } }))).await;
-    let id = world.group_created(&group(json!({}))).await;
-    world.group_reaches(&id, 1).await;
-    world.group_act(&id, "stop", None).await.expect_refusal(400, "OMS.1038");
-    world.delete_group(&id).await.expect_refusal(400, "OMS.1047");
-    world.group_act(&id, "start", Some(&keys(json!({})))).await.expect_refusal(400, "OMS.1039");
-    world.group_act(&id, "retry", Some(&keys(json!({})))).await.expect_refusal(400, "OMS.1040");
-    let policy =
-        json!({ "bandwidth_policy": [{ "start": "00:00", "end": "23:59", "max_bandwidth": 1_048_576 }] });
-    assert_eq!(world.group_act(&id, "update", Some(&policy)).await.status, 200);
-    assert!(world.members(&id).await.is_empty());
-    emulator.clock().advance(Duration::from_hours(1));
-    world.group_reaches(&id, 6).await;
-    assert_eq!(world.members(&id).await[0]["bandwidth_policy"], policy["bandwidth_policy"]);
-}
-
-#[tokio::test]
 async fn a_stop_while_tasks_are_created_can_be_allowed_as_the_reference_says() {
     let behaviour = json!({ "groupCreationMs": 3_600_000, "groupStopWhileCreating": true });
     let (emulator, world) = World::start(config(json!({ "behaviour": behaviour }))).await;
@@ -380,47 +358,6 @@ async fn a_stop_pauses_all_tasks_and_a_start_goes_on_with_new_keys() {
     let done = world.show_group(&id).await;
     assert_eq!(numbers(&done, &["total_num", "fail_num"]), [3, 0]);
     assert!(world.destination_object("2025/c").await.is_some());
-}
-
-#[tokio::test]
-async fn a_finished_group_can_only_be_looked_at_and_deleted() {
-    let changes = json!({ "behaviour": { "groupDeletionMs": 4000 } });
-    let (emulator, world) = World::start(config(changes)).await;
-    let id = world.group_created(&group(json!({}))).await;
-    world.group_reaches(&id, 6).await;
-    world.group_act(&id, "stop", None).await.expect_refusal(400, "OMS.1038");
-    world.group_act(&id, "start", Some(&keys(json!({})))).await.expect_refusal(400, "OMS.1039");
-    world.group_act(&id, "retry", Some(&keys(json!({})))).await.expect_refusal(400, "OMS.1040");
-    let policy = json!({ "bandwidth_policy": [] });
-    world.group_act(&id, "update", Some(&policy)).await.expect_refusal(400, "OMS.1036");
-
-    let answer = world.delete_group(&id).await;
-    assert_eq!((answer.status.as_u16(), answer.text.as_str()), (200, ""));
-    assert_eq!(world.show_group(&id).await["status"], 8);
-    world.delete_group(&id).await.expect_refusal(400, "OMS.1047");
-    world.group_reaches(&id, 9).await;
-    world.delete_group(&id).await.expect_refusal(400, "OMS.1047");
-    assert_eq!(world.groups(Method::GET, "?status=9", None).await.expect_ok()["count"], 1);
-    assert_eq!(world.members(&id).await.len(), 1);
-    emulator.clock().advance(Duration::from_secs(4));
-    world.gone(&id).await;
-    assert!(world.members(&id).await.is_empty());
-    for (method, rest) in [(Method::DELETE, ""), (Method::PUT, "/stop"), (Method::PUT, "/retry")] {
-        world.groups(method, &format!("/{id}{rest}"), None).await.expect_refusal(404, "OMS.1009");
-    }
-    for act in ["start", "update"] {
-        let body = keys(policy.clone());
-        world.group_act(&id, act, Some(&body)).await.expect_refusal(404, "OMS.1009");
-    }
-}
-
-#[tokio::test]
-async fn a_stop_at_rest_can_be_refused_as_for_tasks() {
-    let (_emulator, world) =
-        World::start(config(json!({ "behaviour": { "groupStopAtRestAsTask": true } }))).await;
-    let id = world.group_created(&group(json!({}))).await;
-    world.group_reaches(&id, 6).await;
-    world.group_act(&id, "stop", None).await.expect_refusal(400, "OMS.0066");
 }
 
 #[tokio::test]
@@ -499,214 +436,4 @@ async fn bandwidth_reaches_the_tasks_of_a_group_and_a_batch_update_too() {
     let batch = json!({ "group_id": id, "bandwidth_policy": window(3) });
     assert_eq!(world.tasks(Method::POST, "/batch-update", Some(&batch)).await.status, 200);
     assert_eq!(world.members(&id).await[0]["bandwidth_policy"], window(3));
-}
-
-#[tokio::test]
-async fn what_is_wrong_with_a_group_is_told_at_once() {
-    let (_emulator, world) = World::start(config(json!({}))).await;
-    for (changes, code) in [
-        (json!({ "task_type": "prefix" }), "OMS.0064"),
-        (json!({ "description": "a < b" }), "OMS.0064"),
-        (json!({ "task_type": "LIST" }), "S3M.0088"),
-        (json!({ "src_node": { "cloud_type": "URLSource" } }), "S3M.0095"),
-        (json!({ "src_node": { "cloud_type": "Google" } }), "OMS.0079"),
-        (json!({ "dst_node": { "region": "cn-north-1" } }), "S3M.0080"),
-        (json!({ "dst_node": { "bucket": "nowhere" } }), "OMS.1020"),
-        (json!({ "dst_node": { "sk": "wrong" } }), "OMS.0189"),
-        (
-            json!({ "bandwidth_policy": [{ "start": "20:00", "end": "08:00", "max_bandwidth": 1_048_576 }] }),
-            "OMS.0087",
-        ),
-        (
-            json!({ "source_cdn": { "domain": "d", "protocol": "https", "authentication_type": "ALIYUN_OSS_A" } }),
-            "OMS.1032",
-        ),
-    ] {
-        world.groups(Method::POST, "", Some(&group(changes))).await.expect_refusal(400, code);
-    }
-    assert_eq!(
-        world.groups(Method::GET, "", None).await.expect_ok(),
-        json!({ "count": 0, "taskgroups": [] })
-    );
-}
-
-#[tokio::test]
-async fn a_hundred_groups_a_day_may_be_created_after_the_agreement() {
-    let changes =
-        json!({ "behaviour": { "privacyAgreementAccepted": false }, "limits": { "groupsPerDay": 2 } });
-    let (emulator, world) = World::start(config(changes)).await;
-    let create = async || world.groups(Method::POST, "", Some(&group(json!({})))).await;
-    create().await.expect_refusal(400, "OMS.0092");
-    world.call(Method::POST, &format!("/v2/{PROJECT}/privacy-agreements"), None).await.expect_ok();
-    let first = create().await.expect_ok()["group_id"].as_str().unwrap().to_owned();
-    create().await.expect_ok();
-    world.group_reaches(&first, 6).await;
-    world.delete_group(&first).await;
-    world.gone(&first).await;
-    create().await.expect_refusal(400, "OMS.1037");
-    // Tasks are another quota.
-    world.created(&task(json!({}))).await;
-    emulator.clock().advance(Duration::from_hours(24));
-    create().await.expect_ok();
-    assert_eq!(config(json!({})).limits.groups_per_day, 100);
-}
-
-#[tokio::test]
-async fn only_so_many_groups_are_at_work_and_the_others_wait() {
-    let mut changes = lasting();
-    merge(&mut changes, json!({ "limits": { "runningGroups": 1 } }));
-    let (_emulator, world) = World::start(config(changes)).await;
-    let first = world.group_created(&group(json!({}))).await;
-    world.members_reach(&first, 2).await;
-    let second = world.group_created(&group(json!({}))).await;
-    let third = world.group_created(&group(json!({}))).await;
-    assert_eq!(world.show_group(&second).await["status"], 0);
-    world.group_act(&second, "stop", None).await.expect_refusal(400, "OMS.1038");
-    assert_eq!(world.delete_group(&second).await.status, 200);
-    world.gone(&second).await;
-    assert_eq!(world.show_group(&third).await["status"], 0);
-    world.group_act(&first, "stop", None).await;
-    world.group_reaches(&third, 2).await;
-    // Its place is taken, so it waits for one.
-    world.group_reaches(&first, 3).await;
-    assert_eq!(world.group_act(&first, "start", Some(&keys(json!({})))).await.status, 200);
-    assert_eq!(world.show_group(&first).await["status"], 0);
-}
-
-#[tokio::test]
-async fn groups_are_listed_in_pages_by_state() {
-    let (_emulator, world) = World::start(config(json!({}))).await;
-    let mut ids = Vec::new();
-    for number in 0..3 {
-        ids.push(world.group_created(&group(json!({ "description": number.to_string() }))).await);
-    }
-    for id in &ids {
-        world.group_reaches(id, 6).await;
-    }
-    let broken = world.group_created(&group(json!({ "src_node": { "bucket": "nowhere" } }))).await;
-    world.group_reaches(&broken, 4).await;
-    let list = async |query: &str| {
-        let body = world.groups(Method::GET, &format!("?{query}"), None).await.expect_ok();
-        let shown: Vec<String> = body["taskgroups"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|group| group["group_id"].as_str().unwrap().to_owned())
-            .collect();
-        (body["count"].as_u64().unwrap(), shown)
-    };
-    assert_eq!(list("limit=2&status=6").await, (3, vec![ids[2].clone(), ids[1].clone()]));
-    assert_eq!(list("limit=2&offset=2&status=6").await, (3, vec![ids[0].clone()]));
-    assert_eq!(list("status=4").await, (1, vec![broken]));
-    assert_eq!(list("").await.0, 4);
-    assert_eq!(list("offset=4").await, (4, Vec::new()));
-    for (query, code) in [
-        ("status=10", "S3M.1035"),
-        ("status=done", "S3M.1035"),
-        ("limit=0", "OMS.0064"),
-        ("limit=101", "OMS.0064"),
-        ("offset=-1", "OMS.0064"),
-    ] {
-        world.groups(Method::GET, &format!("?{query}"), None).await.expect_refusal(400, code);
-    }
-}
-
-#[tokio::test]
-async fn faults_strike_the_group_that_they_name() {
-    let (_emulator, world) = World::start(config(json!({}))).await;
-    let one = world.group_created(&group(json!({}))).await;
-    let other = world.group_created(&group(json!({}))).await;
-    world.fault(json!({ "operation": "ShowTaskGroup", "task": one, "kind": "status", "status": 503 })).await;
-    let show = async |id: &str| world.groups(Method::GET, &format!("/{id}"), None).await.status;
-    assert_eq!((show(&one).await.as_u16(), show(&other).await.as_u16()), (503, 200));
-    world.fault(json!({ "operation": "CreateTaskGroup", "kind": "lostReply" })).await;
-    let body = group(json!({}));
-    world.try_call(Method::POST, &format!("/v2/{PROJECT}/taskgroups"), Some(&body)).await.unwrap_err();
-    assert_eq!(world.groups(Method::GET, "", None).await.expect_ok()["count"], 3);
-}
-
-#[tokio::test]
-async fn secrets_of_groups_are_seen_nowhere() {
-    let (emulator, world) = World::start(config(lasting())).await;
-    let id = world.group_created(&group(json!({}))).await;
-    world.members_reach(&id, 2).await;
-    world.group_act(&id, "stop", None).await;
-    world.group_reaches(&id, 3).await;
-    world.group_act(&id, "start", Some(&keys(json!({})))).await;
-    for text in [
-        world.show_group(&id).await.to_string(),
-        world.groups(Method::GET, "", None).await.text,
-        world.admin(Method::GET, "/journal", None).await.text,
-        world.admin(Method::GET, "/state", None).await.text,
-        format!("{emulator:?}"),
-    ] {
-        assert!(text.contains(&id) || text.len() > 100);
-        assert!(!holds_secret(&text), "{text}");
-    }
-    let state = world.admin(Method::GET, "/state", None).await.expect_ok();
-    assert_eq!(
-        (&state["groups"][0]["group_id"], &state["groups"][0]["project"]),
-        (&json!(id), &json!(PROJECT))
-    );
-}
-
-/// The process is killed with one group stuck in its creation, one whose tasks run, one paused, and one deleted.
-#[tokio::test]
-async fn groups_survive_a_kill_and_a_creation_makes_its_tasks_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let state = folder.path().join("state");
-    let behaviour = |creation: u64, run: u64| {
-        json!({
-            "privacyAgreementAccepted": true, "taskStartDelayMs": 0, "minimumRunMs": run, "pauseMs": 0,
-            "staleInProgressMs": 0, "groupStartDelayMs": 0, "groupCreationMs": creation, "groupDeletionMs": 0,
-            "groupTaskObjects": 1,
-        })
-    };
-    let file = write_config(folder.path(), behaviour(0, 3_600_000));
-    let arguments = ["--config", file.as_str(), "--state", state.to_str().unwrap()];
-    let ready = folder.path().join("ready.json");
-    let mut program = Program::start(folder.path(), &arguments);
-    let world = World::at(&program.ready(folder.path()).await);
-    world.make_bucket(&world.source, "SOURCEKEY", SOURCE_SECRET, "photos").await;
-    world.make_bucket(&world.destination, "DESTINATIONKEY", DESTINATION_SECRET, "archive").await;
-    for key in ["a", "b"] {
-        world.put_source(key, key.into()).await;
-    }
-    let running = world.group_created(&group(json!({}))).await;
-    world.members_reach(&running, 2).await;
-    let paused = world.group_created(&group(json!({}))).await;
-    world.members_reach(&paused, 2).await;
-    assert_eq!(world.group_act(&paused, "stop", None).await.status, 200);
-    world.group_reaches(&paused, 3).await;
-    let deleted = world.group_created(&group(json!({ "src_node": { "bucket": "nowhere" } }))).await;
-    world.group_reaches(&deleted, 4).await;
-    assert_eq!(world.delete_group(&deleted).await.status, 200);
-    world.gone(&deleted).await;
-    program.signal("KILL");
-    program.end().await;
-
-    // Again, now with a creation that does not end.
-    std::fs::remove_file(&ready).unwrap();
-    write_config(folder.path(), behaviour(3_600_000, 3_600_000));
-    let mut program = Program::start(folder.path(), &arguments);
-    let world = World::at(&program.ready(folder.path()).await);
-    let creating = world.group_created(&group(json!({}))).await;
-    world.group_reaches(&creating, 1).await;
-    program.signal("KILL");
-    program.end().await;
-
-    std::fs::remove_file(&ready).unwrap();
-    write_config(folder.path(), behaviour(0, 0));
-    let program = Program::start(folder.path(), &arguments);
-    let world = World::at(&program.ready(folder.path()).await);
-    world.groups(Method::GET, &format!("/{deleted}"), None).await.expect_refusal(404, "OMS.1009");
-    assert_eq!(world.show_group(&paused).await["status"], 3);
-    world.group_reaches(&running, 6).await;
-    world.group_reaches(&creating, 6).await;
-    for id in [&running, &creating, &paused] {
-        assert_eq!(world.members(id).await.len(), 2);
-    }
-    assert_eq!(world.group_act(&paused, "start", Some(&keys(json!({})))).await.status, 200);
-    world.group_reaches(&paused, 6).await;
-    drop(program);
 }
