@@ -11,6 +11,7 @@ mod world;
 mod bad_input;
 mod chaos;
 mod crash;
+mod credentials;
 mod deletion;
 mod first_migration;
 mod idle;

@@ -48,6 +48,13 @@ impl<'w> Draft<'w> {
         self
     }
 
+    /// Removes a member by its JSON pointer below `spec`.
+    pub(crate) fn without(mut self, pointer: &str) -> Self {
+        let (above, member) = pointer.rsplit_once('/').unwrap();
+        self.manifest["spec"].pointer_mut(above).unwrap().as_object_mut().unwrap().remove(member).unwrap();
+        self
+    }
+
     /// The manifest.
     pub(crate) fn manifest(&self) -> &Value {
         &self.manifest

@@ -25,6 +25,8 @@ pub(crate) struct OperatorFlags {
     pub(crate) log: &'static str,
     /// Further flags.
     pub(crate) more: Vec<String>,
+    /// Further environment variables.
+    pub(crate) environment: Vec<(&'static str, String)>,
     /// Whether it takes part in the leader election, with the lease in the test's namespace.
     pub(crate) elects: bool,
     /// Whether it watches every namespace, ClusterConnections included; only on an API server of the test's own.
@@ -39,6 +41,7 @@ impl Default for OperatorFlags {
             time_scale: 1,
             log: "info,oms_operator=debug",
             more: Vec::new(),
+            environment: Vec::new(),
             elects: false,
             everywhere: false,
         }
@@ -54,6 +57,12 @@ impl OperatorFlags {
     /// The same with one more flag.
     pub(crate) fn with(mut self, flag: impl Into<String>) -> Self {
         self.more.push(flag.into());
+        self
+    }
+
+    /// The same with one more environment variable.
+    pub(crate) fn knowing(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.environment.push((name, value.into()));
         self
     }
 }
@@ -87,7 +96,8 @@ impl Operator {
             .args(&flags.more)
             .env("KUBECONFIG", plane.kubeconfig())
             .env("NO_PROXY", "127.0.0.1,localhost")
-            .env("no_proxy", "127.0.0.1,localhost");
+            .env("no_proxy", "127.0.0.1,localhost")
+            .envs(flags.environment.iter().map(|(name, value)| (*name, value)));
         let log = folder.join(format!("operator-{number}.log"));
         let process =
             BoundProcess::spawn(oms_dev(), &format!("operator {number} of {namespace}"), &command, &log)

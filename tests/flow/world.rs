@@ -54,6 +54,8 @@ pub(crate) const PROJECT: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
 pub(crate) const CONNECTION: &str = "default";
 /// Secret with the keys for OMS.
 pub(crate) const OMS_SECRET: &str = "huawei";
+/// A user of IAM who may log in for the project, with the name of its account.
+pub(crate) const USER: (&str, &str) = ("migrator", "example-company");
 /// Secret with the keys of the source store.
 pub(crate) const SOURCE_SECRET: &str = "aws-source";
 /// Secret with the keys of the destination store.
@@ -221,6 +223,7 @@ impl World {
             "projects": [{
                 "id": PROJECT, "region": REGION,
                 "accessKeys": [{ "access": oms_keys.access, "secret": oms_keys.secret }],
+                "users": [{ "name": USER.0, "domain": USER.1, "password": oms_keys.secret }],
             }],
             "stores": [
                 { "name": "source", "cloudType": "AWS", "region": "*", "endpoint": source.endpoint() },
@@ -442,6 +445,18 @@ impl World {
     /// The tasks at OMS, in the shape of ShowTask.
     pub(crate) async fn remote_tasks(&self) -> Vec<Value> {
         self.admin("/state").await["tasks"].as_array().unwrap().clone()
+    }
+
+    /// Posts to the emulator's admin API.
+    pub(crate) async fn tell_emulator(&self, path: &str, body: Value) -> Value {
+        let url = format!("{}{path}", self.emulator.endpoints().admin);
+        let answer = self.http.post(url).json(&body).send().await.unwrap();
+        answer.error_for_status().unwrap().json().await.unwrap()
+    }
+
+    /// The test's own folder.
+    pub(crate) fn folder(&self) -> &Path {
+        self.scratch.path()
     }
 
     /// Puts a fault in force.
