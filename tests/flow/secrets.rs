@@ -7,7 +7,7 @@ use oms_operator::api::{Connection, Phase};
 use serde_json::json;
 
 use crate::operator::OperatorFlags;
-use crate::world::{Setup, World};
+use crate::world::{Setup, USER, World};
 
 /// What the emulator logs in this process.
 #[derive(Clone, Default)]
@@ -43,6 +43,7 @@ impl EmulatorLog {
 const TOKEN: &str = "planted-security-token-of-the-source";
 const WRONG_SECRET: &str = "planted-wrong-secret-of-a-connection";
 const WRONG_TOKEN: &str = "planted-wrong-token-of-a-connection";
+const WRONG_PASSWORD: &str = "planted-wrong-password-of-a-user";
 const CONNECTION_STRING: &str = "DefaultEndpointsProtocol=https;AccountKey=planted-azure-account-key";
 
 /// Whatever must be found nowhere, as it is and as Secrets hold it.
@@ -50,7 +51,9 @@ fn planted(world: &World) -> Vec<String> {
     let keys = [&world.oms_keys, &world.source_keys, &world.destination_keys];
     let mut planted: Vec<String> = keys.iter().map(|keys| keys.secret.clone()).collect();
     planted.extend(keys.iter().map(|keys| keys.access.clone()));
-    planted.extend([TOKEN, WRONG_SECRET, WRONG_TOKEN, "planted-azure-account-key"].map(str::to_owned));
+    planted.extend(
+        [TOKEN, WRONG_SECRET, WRONG_TOKEN, WRONG_PASSWORD, "planted-azure-account-key"].map(str::to_owned),
+    );
     let encoded: Vec<_> = planted.iter().map(|text| data_encoding::BASE64.encode(text.as_bytes())).collect();
     planted.extend(encoded);
     planted
@@ -92,6 +95,20 @@ async fn planted_keys_are_found_nowhere() {
     refused["spec"]["credentials"]["secretRef"]["name"] = json!("refused");
     world.apply::<Connection>(refused).await;
     world.wait_connection("refused", "False", "CredentialsRejected").await;
+    // A login that works, and one that does not.
+    let (name, domain) = USER;
+    for (secret, password, status, reason) in [
+        ("login", world.oms_keys.secret.as_str(), "True", "Connected"),
+        ("locked-out", WRONG_PASSWORD, "False", "CredentialsRejected"),
+    ] {
+        world.secret(secret, &[("username", name), ("password", password), ("domainName", domain)]).await;
+        let mut connection = world.connection_manifest();
+        connection["metadata"]["name"] = json!(secret);
+        connection["spec"]["iamEndpoint"] = json!(world.emulator.endpoints().iam);
+        connection["spec"]["credentials"]["secretRef"]["name"] = json!(secret);
+        world.apply::<Connection>(connection).await;
+        world.wait_connection(secret, status, reason).await;
+    }
     // A lost reply and a refused call go through the paths of errors.
     world.fault(json!({ "operation": "CreateTask", "kind": "lostReply", "times": 1 })).await;
     let lost = world.migration("lost").with("/destination/prefix", "lost/").apply().await;
