@@ -3,6 +3,7 @@
 //! Nothing here is shared with the client in [`crate::oms`]: wire types and the check of signatures are written
 //! a second time, so that a misread field fails a test instead of being mirrored.
 pub mod admin;
+pub mod attempts;
 pub mod clock;
 pub mod config;
 pub mod faults;
@@ -11,10 +12,12 @@ pub mod identity;
 pub mod journal;
 pub mod kms;
 pub mod ledger;
+pub mod looks;
 pub mod mover;
 pub mod notifications;
 pub mod operations;
 pub mod persist;
+pub mod regions;
 pub mod route;
 pub mod runs;
 pub mod server;

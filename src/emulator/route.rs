@@ -29,7 +29,7 @@ macro_rules! operations {
     ($($operation:ident $method:ident $path:literal $access:ident;)*) => {
         /// An operation, by its name in the API reference; faults and journal use it.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        #[allow(missing_docs)]
+        #[allow(missing_docs, non_camel_case_types, reason = "the names are those of the reference")]
         pub enum Operation {
             $($operation,)*
         }
@@ -84,6 +84,14 @@ operations! {
     ShowSecurityKey              GET    "/openstack/latest/securitykey"                 Node;
     ShowMetadata                 GET    "/openstack/latest/meta_data.json"              Node;
     CreatePodCredentials         POST   "/v1/credentials"                               Node;
+    ShowBucketList               POST   "/v2/{project}/objectstorage/buckets"           Signed;
+    ShowBucketObjects            POST   "/v2/{project}/objectstorage/buckets/objects"   Signed;
+    ShowBucketRegion             POST   "/v2/{project}/objectstorage/buckets/regions"   Signed;
+    CheckPrefix                  POST   "/v2/{project}/objectstorage/buckets/prefix"    Signed;
+    CheckUrlSourceListFileFormat POST   "/v2/{project}/objectstorage/buckets/url-source-list-file" Signed;
+    ShowCloudType                GET    "/v2/{project}/objectstorage/cloud-type"        Signed;
+    ShowRegionInfo               GET    "/v2/{project}/objectstorage/data-center"       Signed;
+    v1ListVersions               GET    "/v1/{project}/objectstorage/version"           Signed;
 }
 
 /// A line of the table.

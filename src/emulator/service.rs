@@ -13,6 +13,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
+    attempts::Attempts,
     clock::Clock,
     config::{Config, Project},
     faults::Faults,
@@ -38,6 +39,8 @@ pub struct Service {
     pub stores: Stores,
     /// Faults in force.
     pub faults: Faults,
+    /// Checks of somebody else's keys that failed.
+    pub attempts: Attempts,
     /// Calls so far.
     pub journal: Journal,
     /// Ends everything.
@@ -114,6 +117,7 @@ impl Service {
         grant_agreements(&config, &mut ledger);
         let service = Self {
             faults: Faults::default(),
+            attempts: Attempts::default(),
             journal: Journal::new(config.limits.journal_entries),
             clock,
             stores,
@@ -204,6 +208,7 @@ impl Service {
         self.gate.clear();
         self.faults.clear();
         self.stores.reset_behaviour();
+        self.attempts.clear();
         self.journal.clear();
     }
 

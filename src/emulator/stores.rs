@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::{
     mover::{Keys, ListFile, Location},
     store::{StoreBehaviour, StoreHandle},
+    wire::request::SourceKeys,
 };
 
 /// An S3 endpoint, embedded or elsewhere.
@@ -37,6 +38,20 @@ pub struct Embedded {
 }
 
 impl StoreAddress {
+    /// The keys that a request brings for the store. A connection string or a service account stands for the store's
+    /// own first key. `None`: the store has none, or the request brings nothing.
+    pub fn keys(&self, keys: &SourceKeys) -> Option<Keys> {
+        match keys {
+            SourceKeys::Pair(keys) => Some(keys.clone()),
+            SourceKeys::OfStore => self.first_key.as_ref().map(|(access, secret)| Keys {
+                access_key: access.clone(),
+                secret_key: secret.clone(),
+                security_token: None,
+            }),
+            SourceKeys::None => None,
+        }
+    }
+
     /// A bucket of the store, for a mover that asks for it in this region.
     pub fn location(&self, region: &str, bucket: &str, keys: Keys) -> Location {
         Location {
@@ -99,6 +114,8 @@ impl Stores {
             .redirect(reqwest::redirect::Policy::none())
             // Stores are named by address; a proxy of the environment is for other things.
             .no_proxy()
+            // What is encoded has to be seen as that.
+            .no_gzip()
             .build()?;
         Ok(Self { stores, http })
     }
@@ -187,6 +204,16 @@ impl Stores {
         })
     }
 
+    /// The client that looks into stores.
+    pub(super) fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+
+    /// The stores of a cloud, wherever they are.
+    pub fn of_cloud(&self, cloud_type: &str) -> impl Iterator<Item = &StoreAddress> {
+        self.stores.iter().filter(move |store| store.cloud_type == cloud_type)
+    }
+
     async fn fetch(&self, url: url::Url, range: Option<&str>) -> Result<reqwest::Response, ListFileProblem> {
         let mut request = self.http.get(url).header(http::header::ACCEPT_ENCODING, "identity");
         if let Some(range) = range {
@@ -201,12 +228,12 @@ pub fn signing_region<'a>(store: &'a StoreAddress, asked: &'a str) -> &'a str {
     if store.region == "*" { asked } else { &store.region }
 }
 
-fn open(store: &StoreAddress, region: &str, bucket: &str) -> Option<Bucket> {
+pub(super) fn open(store: &StoreAddress, region: &str, bucket: &str) -> Option<Bucket> {
     let endpoint = store.endpoint.parse().ok()?;
     Bucket::new(endpoint, UrlStyle::Path, bucket.to_owned(), signing_region(store, region).to_owned()).ok()
 }
 
-fn credentials(keys: &Keys) -> Credentials {
+pub(super) fn credentials(keys: &Keys) -> Credentials {
     let secret = keys.secret_key.expose_secret();
     match &keys.security_token {
         Some(token) => Credentials::new_with_token(&keys.access_key, secret, token.expose_secret()),

@@ -4,6 +4,8 @@
 
 mod account;
 mod admin;
+mod buckets;
+mod catalogue;
 #[path = "../contract/mod.rs"]
 mod contract;
 mod gateway;

@@ -548,7 +548,10 @@ async fn no_accepted_event_is_forgotten_or_counted_twice_when_it_is_killed() {
         let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
         world.accepted(&id, &keys).await;
     }
-    world.accepted(&stopped, &["object-0", "object-1", "nowhere"]).await;
+    for name in ["other-0", "other-1"] {
+        world.put_source(name, b"other".to_vec()).await;
+    }
+    world.accepted(&stopped, &["other-0", "other-1", "nowhere"]).await;
     world.stop_sync(&stopped).await.expect_ok();
     let before = world.counters(&stopped).await;
     program.signal("KILL");

@@ -52,6 +52,12 @@ pub struct Behaviour {
     pub group_stop_at_rest_as_task: bool,
     /// Objects that one task copies per second of service time at most. Default: as fast as it goes.
     pub object_rate: Option<f64>,
+    /// Code of what `limits.failedCredentialChecks` refuses. Default OMS.0090.
+    pub failed_checks_code: FailedChecksCode,
+    /// What ShowCloudType says of destinations, which no document shows. Default `[HuaweiCloud]`.
+    pub destination_clouds: Vec<String>,
+    /// How API versions are shown. Default `tables`.
+    pub versions: VersionsReading,
     /// Readings about synchronization tasks.
     pub sync: SyncBehaviour,
 }
@@ -77,6 +83,9 @@ impl Default for Behaviour {
             group_stop_while_creating: false,
             group_stop_at_rest_as_task: false,
             object_rate: None,
+            failed_checks_code: FailedChecksCode::Attempts,
+            destination_clouds: vec!["HuaweiCloud".to_owned()],
+            versions: VersionsReading::Tables,
             sync: SyncBehaviour::default(),
         }
     }
@@ -90,6 +99,27 @@ pub enum TimeUnit {
     Seconds,
     /// Unix milliseconds.
     Milliseconds,
+}
+
+/// Two codes have the same text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum FailedChecksCode {
+    /// OMS.0090.
+    #[serde(rename = "OMS.0090")]
+    Attempts,
+    /// OMS.1015, which meant something else before 2026.
+    #[serde(rename = "OMS.1015")]
+    Failures,
+}
+
+/// The tables of the reference contradict the examples beside them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum VersionsReading {
+    /// Every version has its own ID, and a word for its status.
+    Tables,
+    /// As printed: in the list both are `v1`, alone `v2` links to `/v1/`, and the status is an object.
+    Examples,
 }
 
 /// How fast service time passes: `clock: real`, or `clock: { scaled: 60 }`.

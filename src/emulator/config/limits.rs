@@ -29,6 +29,11 @@ pub struct Limits {
     pub sync_tasks: usize,
     /// Object keys per synchronization event. Default 10, as the reference says in words; its array takes 100.
     pub sync_event_objects: usize,
+    /// Buckets of an account above which ShowBucketList is refused with OMS.0154. Default 700.
+    pub listed_buckets: usize,
+    /// Checks of source keys that may fail in a row, per project, before the next are refused for five minutes of
+    /// service time. The service has such a limit and does not publish it. Default: none.
+    pub failed_credential_checks: Option<u32>,
     /// Bandwidth windows per task. Default 5.
     pub bandwidth_windows: usize,
     /// Smallest bandwidth of a window in bytes per second. Default 1048576.
@@ -59,6 +64,8 @@ impl Default for Limits {
             object_keys: 500,
             sync_tasks: 5,
             sync_event_objects: 10,
+            listed_buckets: 700,
+            failed_credential_checks: None,
             bandwidth_windows: 5,
             min_bandwidth: 1_048_576,
             max_bandwidth: 209_715_200,

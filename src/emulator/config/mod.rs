@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 pub use self::{
     account::{KmsKey, SmnTopic},
-    behaviour::{Behaviour, ClockPace, HttpSources, TimeUnit},
+    behaviour::{Behaviour, ClockPace, FailedChecksCode, HttpSources, TimeUnit, VersionsReading},
     identity::{Identity, Metadata, User},
     limits::{GatewayLimit, Limits},
     project::{AccessKey, Project},

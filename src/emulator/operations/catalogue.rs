@@ -1,22 +1,78 @@
-//! API versions, and the consent to the privacy agreement (OMS API reference 5.1, 5.2).
+//! API versions, clouds and regions (OMS API reference 5.1, 5.7, 5.8, 6.1), and the consent to the privacy agreement (5.2).
 
 use serde_json::{Value, json};
 
 use super::Done;
 use crate::emulator::{
-    config::Project,
+    config::{FailedChecksCode, Project, VersionsReading},
     persist::Record,
+    regions::{self, CloudRegions},
     service::Service,
-    wire::refusal::{NO_SUCH_VERSION, Refusal},
+    wire::{
+        members::{Codes, Parameters},
+        refusal::{NO_SUCH_VERSION, Refusal, TOO_MANY_ATTEMPTS, TOO_MANY_FAILURES},
+    },
 };
 
 impl Service {
-    pub(super) fn list_versions() -> Done {
-        Done::read(json!({ "versions": [version("v1"), version("v2")] }))
+    pub(super) fn list_versions(&self) -> Done {
+        let reading = self.config.behaviour.versions;
+        // As printed, the second one has the ID of the first.
+        let second = if reading == VersionsReading::Examples { "v1" } else { "v2" };
+        let versions = [version("v1", "v1", reading), version(second, "v2", reading)];
+        Done::read(json!({ "versions": versions }))
     }
 
-    pub(super) fn show_version(id: &str) -> Result<Done, Refusal> {
-        if matches!(id, "v1" | "v2") { Ok(Done::read(version(id))) } else { Err(NO_SUCH_VERSION) }
+    pub(super) fn show_version(&self, id: &str) -> Result<Done, Refusal> {
+        let reading = self.config.behaviour.versions;
+        match id {
+            "v1" => Ok(Done::read(version("v1", "v1", reading))),
+            // As printed, it links to the other one.
+            "v2" if reading == VersionsReading::Examples => Ok(Done::read(version("v2", "v1", reading))),
+            "v2" => Ok(Done::read(version("v2", "v2", reading))),
+            _ => Err(NO_SUCH_VERSION),
+        }
+    }
+
+    /// The versions as API v1 shows them (6.1): with members for micro versions, of which there are none.
+    pub(super) fn list_v1_versions() -> Done {
+        let versions = [("v1.0", "SUPPORTED"), ("v2.0", "CURRENT")].map(|(id, status)| {
+            json!({
+                "id": id,
+                "links": [{ "href": "/v1/", "rel": "self" }],
+                "min_version": "",
+                "status": status,
+                "updated": "2016-12-09T00:00:00Z",
+                "version": "",
+            })
+        });
+        Done::read(json!({ "versions": versions }))
+    }
+
+    /// The clouds that one side may be of (5.7.1).
+    pub(super) fn show_cloud_type(&self, query: &str) -> Result<Done, Refusal> {
+        match Parameters::of(query, Codes::General).required("type")? {
+            "src" => Ok(Done::read(json!(SOURCE_CLOUDS))),
+            "dst" => Ok(Done::read(json!(self.config.behaviour.destination_clouds))),
+            _ => Err(Refusal::parameter("type")),
+        }
+    }
+
+    /// The regions that can be migrated from, by cloud (5.8.1): those that a store stands for.
+    pub(super) fn show_region_info(&self) -> Done {
+        let clouds: Vec<Value> = regions::supported(&self.stores)
+            .into_iter()
+            .map(|CloudRegions { cloud, regions }| {
+                let regions: Vec<Value> = regions
+                    .into_iter()
+                    .map(|region| {
+                        json!({ "cloud_type": cloud, "value": region.value, "description": region.description })
+                    })
+                    .collect();
+                json!({ "service_name": cloud, "region_list": regions })
+            })
+            .collect();
+        Done::read(json!(clouds))
     }
 
     pub(super) async fn accept_agreement(&self, project: &Project) -> Result<Done, Refusal> {
@@ -31,11 +87,46 @@ impl Service {
     }
 }
 
-fn version(id: &str) -> Value {
+/// The clouds of the example of ShowCloudType, in its order.
+const SOURCE_CLOUDS: [&str; 12] = [
+    "AWS",
+    "Aliyun",
+    "Qiniu",
+    "QingCloud",
+    "Tencent",
+    "Baidu",
+    "KingsoftCloud",
+    "Azure",
+    "UCloud",
+    "HuaweiCloud",
+    "Google",
+    "URLSource",
+];
+
+fn version(id: &str, link: &str, reading: VersionsReading) -> Value {
+    let status = match reading {
+        VersionsReading::Tables => json!("SUPPORTED"),
+        VersionsReading::Examples => json!({
+            "type": "string",
+            "example": "SUPPORTED",
+            "description": "Status type, SUPPORTED by default.",
+            "enum": ["CURRENT", "DEPRECATED", "SUPPORTED"],
+            "default": "SUPPORTED",
+        }),
+    };
     json!({
         "id": id,
-        "status": "SUPPORTED",
+        "status": status,
         "updated": "2020-01-01T12:00:00Z",
-        "links": [{ "rel": "self", "href": format!("/{id}/") }],
+        "links": [{ "rel": "self", "href": format!("/{link}/") }],
     })
+}
+
+impl FailedChecksCode {
+    pub(super) fn refusal(self) -> Refusal {
+        match self {
+            Self::Attempts => TOO_MANY_ATTEMPTS,
+            Self::Failures => TOO_MANY_FAILURES,
+        }
+    }
 }

@@ -1,11 +1,13 @@
 //! The operations, as OMS and IAM carry them out once the gateway has let a call through.
 
+mod buckets;
 mod catalogue;
 mod groups;
 mod identity;
 mod node;
 mod sync;
 mod tasks;
+mod url_list;
 
 use std::sync::Arc;
 
@@ -16,7 +18,8 @@ use super::{
     identity::caller::Caller,
     route::{Operation, Route},
     service::Service,
-    wire::refusal::{INVALID_TASK_ID, PROJECT_REFUSED, Refusal},
+    stores::{StoreAddress, Stores},
+    wire::refusal::{DESTINATION_BUCKET, INVALID_TASK_ID, PROJECT_REFUSED, Refusal},
 };
 
 /// A call that the gateway let through.
@@ -74,8 +77,8 @@ impl Service {
         let target = || route.target.as_deref().unwrap_or_default();
         let task = || route.task_id().ok_or(INVALID_TASK_ID);
         match route.operation {
-            Operation::ListApiVersions => Ok(Self::list_versions()),
-            Operation::ShowApiInfo => Self::show_version(target()),
+            Operation::ListApiVersions => Ok(self.list_versions()),
+            Operation::ShowApiInfo => self.show_version(target()),
             Operation::UpdatePrivacyAgreementRecord => self.accept_agreement(project()?).await,
             Operation::CreateTask => self.create_task(project()?, body).await,
             Operation::ListTasks => self.list_tasks(project()?, query),
@@ -111,6 +114,28 @@ impl Service {
             Operation::ShowSecurityKey => self.show_security_key(headers).await,
             Operation::ShowMetadata => self.show_metadata(headers),
             Operation::CreatePodCredentials => self.create_pod_credentials(headers).await,
+            Operation::ShowBucketList => self.show_bucket_list(project()?, body).await,
+            Operation::ShowBucketRegion => self.show_bucket_region(project()?, body).await,
+            Operation::ShowBucketObjects => self.show_bucket_objects(project()?, body).await,
+            Operation::CheckPrefix => self.check_prefix(project()?, body).await,
+            Operation::CheckUrlSourceListFileFormat => self.check_url_source_list(project()?, body).await,
+            Operation::ShowCloudType => project().and_then(|_| self.show_cloud_type(query)),
+            Operation::ShowRegionInfo => project().map(|_| self.show_region_info()),
+            Operation::v1ListVersions => project().map(|_| Self::list_v1_versions()),
         }
     }
+}
+
+/// The store that stands for OBS in a region.
+fn destination_store<'a>(stores: &'a Stores, region: &str) -> Result<&'a StoreAddress, Refusal> {
+    stores
+        .find("HuaweiCloud", region)
+        .ok_or_else(|| DESTINATION_BUCKET.with_detail(no_store("HuaweiCloud", region)))
+}
+
+/// What to do where no store stands for a cloud and region.
+fn no_store(cloud: &str, region: &str) -> String {
+    format!(
+        "oms-emulator has no store for cloud {cloud}, region {region}: add one to `stores` or `embeddedStores`."
+    )
 }

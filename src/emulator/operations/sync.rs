@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Done, tasks::new_task_id};
+use super::{Done, destination_store, no_store, tasks::new_task_id};
 use crate::emulator::{
     config::{Project, SyncQuota},
     persist::Record,
@@ -90,26 +90,18 @@ impl Service {
 
     /// Keys and buckets of both sides, at create and at start.
     async fn check_sync_buckets(&self, definition: &SyncDefinition, keys: &SyncKeys) -> Result<(), Refusal> {
-        let missing = |cloud: &str, region: &str| {
-            format!(
-                "oms-emulator has no store for cloud {cloud}, region {region}: add one to `stores` or `embeddedStores`."
-            )
-        };
         let (cloud, region) = (definition.cloud_type.as_str(), definition.source_region.as_str());
         let store = self
             .stores
             .find(cloud, region)
-            .ok_or_else(|| SOURCE_REGION.with_detail(missing(cloud, region)))?;
+            .ok_or_else(|| SOURCE_REGION.with_detail(no_store(cloud, region)))?;
         let bucket = definition.source_bucket.as_str();
         self.stores
             .check_bucket(store, region, bucket, &keys.source)
             .await
             .map_err(|_: BucketProblem| SOURCE_BUCKET)?;
         let region = definition.destination_region.as_str();
-        let store = self
-            .stores
-            .find("HuaweiCloud", region)
-            .ok_or_else(|| DESTINATION_BUCKET.with_detail(missing("HuaweiCloud", region)))?;
+        let store = destination_store(&self.stores, region)?;
         let bucket = definition.destination_bucket.as_str();
         self.stores.check_bucket(store, region, bucket, &keys.destination).await.map_err(|problem| {
             match problem {

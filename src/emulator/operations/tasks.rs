@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::Done;
+use super::{Done, destination_store, no_store};
 use crate::emulator::{
     config::Project,
     mover::{Control, TaskType},
@@ -13,15 +13,14 @@ use crate::emulator::{
     runs::windows,
     service::{Service, State, random},
     signature::decode_query,
-    stores::{BucketProblem, ListFileProblem},
+    stores::BucketProblem,
     tasks::{self, Task, later, milliseconds},
     wire::{
         answer,
         members::parse,
         refusal::{
             AGREEMENT_MISSING, DAILY_QUOTA, DESTINATION_BUCKET, DESTINATION_KEYS, NOT_FOUND,
-            REGION_OF_ENDPOINT, Refusal, SOURCE_REGION, TOO_MANY_WAITING, URL_LIST_BOM, URL_LIST_ENCODING,
-            URL_LIST_METADATA, URL_LIST_MISSING, URL_LIST_SIZE, URL_LIST_TYPE,
+            REGION_OF_ENDPOINT, Refusal, SOURCE_REGION, TOO_MANY_WAITING,
         },
         request::{
             BatchTarget, BatchUpdateTasks, CreateTask, Definition, ListTasks, StartTask, TaskKeys,
@@ -89,9 +88,7 @@ impl Service {
         let (cloud, region) = (&definition.cloud_type, &definition.source_region);
         match self.stores.find(cloud, region) {
             Some(_) => Ok(()),
-            None => Err(SOURCE_REGION.with_detail(format!(
-                "oms-emulator has no store for cloud {cloud}, region {region}: add one to `stores` or `embeddedStores`."
-            ))),
+            None => Err(SOURCE_REGION.with_detail(no_store(cloud, region))),
         }
     }
 
@@ -101,7 +98,7 @@ impl Service {
         keys: &TaskKeys,
     ) -> Result<(), Refusal> {
         let region = definition.destination_region.as_str();
-        let store = self.stores.find("HuaweiCloud", region).ok_or_else(|| no_destination_store(region))?;
+        let store = destination_store(&self.stores, region)?;
         let bucket = definition.destination_bucket.as_str();
         match self.stores.check_bucket(store, region, bucket, &keys.destination).await {
             Ok(()) => Ok(()),
@@ -112,27 +109,11 @@ impl Service {
 
     /// What OMS checks of a URL list before it accepts a task; its contents are read when the task runs.
     async fn check_url_list(&self, definition: &Definition, keys: &TaskKeys) -> Result<(), Refusal> {
-        let Some(list) = definition.list_file.as_ref().filter(|_| definition.task_type == TaskType::UrlList)
-        else {
-            return Ok(());
-        };
-        let region = definition.destination_region.as_str();
-        let store = self.stores.find("HuaweiCloud", region).ok_or_else(|| no_destination_store(region))?;
-        let head = match self.stores.look_at_list(store, region, list, &keys.destination).await {
-            Ok(head) => head,
-            Err(ListFileProblem::Missing) => return Err(URL_LIST_MISSING),
-            Err(ListFileProblem::Access) => return Err(URL_LIST_METADATA),
-        };
-        if head.content_type != "text/plain" {
-            Err(URL_LIST_TYPE)
-        } else if !head.content_encoding.is_empty() {
-            Err(URL_LIST_ENCODING)
-        } else if head.size >= 1 << 30 {
-            Err(URL_LIST_SIZE)
-        } else if head.has_bom {
-            Err(URL_LIST_BOM)
-        } else {
-            Ok(())
+        match definition.list_file.as_ref().filter(|_| definition.task_type == TaskType::UrlList) {
+            None => Ok(()),
+            Some(list) => {
+                self.check_url_list_head(&definition.destination_region, list, &keys.destination).await
+            }
         }
     }
 
@@ -291,10 +272,4 @@ pub(super) fn new_task_id(state: &State, now: Timestamp) -> u64 {
         id = id / 100_000 * 100_000 + random() % 100_000;
     }
     id
-}
-
-fn no_destination_store(region: &str) -> Refusal {
-    DESTINATION_BUCKET.with_detail(format!(
-        "oms-emulator has no store for cloud HuaweiCloud, region {region}: add one to `stores` or `embeddedStores`."
-    ))
 }

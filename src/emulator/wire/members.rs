@@ -124,6 +124,11 @@ impl<'a> Members<'a> {
         }
     }
 
+    /// A text that is there, if only as an empty one, and of at most `longest` characters.
+    pub fn present_text(&self, name: &str, longest: usize) -> Result<&'a str, Refusal> {
+        self.text(name, longest)?.ok_or_else(|| self.refuse_for(Flaw::Missing, name))
+    }
+
     /// One of the given words.
     pub fn word(&self, name: &str, words: &[&'static str]) -> Result<Option<&'static str>, Refusal> {
         match self.get(name) {

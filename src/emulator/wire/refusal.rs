@@ -171,6 +171,8 @@ refusals! {
     INVALID_WINDOW = 400 "OMS.0087" "The time period of a traffic limit rule is incorrect.";
     /// A description with a forbidden character, where the code for it is used.
     DESCRIPTION_CHARACTERS = 400 "OMS.0078" "The description cannot contain the following special characters: <>()'\"&";
+    /// Too many wrong keys in a row.
+    TOO_MANY_ATTEMPTS = 400 "OMS.0090" "The number of failed attempts reaches the maximum. Try again later.";
     /// The privacy agreement was not accepted.
     AGREEMENT_MISSING = 400 "OMS.0092" "The privacy agreement has not been accepted.";
     /// The synchronization task was deleted.
@@ -187,14 +189,34 @@ refusals! {
     TOPIC_REGION = 400 "OMS.0168" "The SMN topic must be in the region of the service.";
     /// There is no such topic.
     TOPIC_MISSING = 400 "OMS.0169" "The SMN topic does not exist or you do not have the permission to use it.";
+    /// The bucket that is asked about cannot be looked at.
+    BUCKET_NOT_FOUND = 400 "OMS.0153" "Failed to query the bucket information.";
+    /// More buckets than can be listed.
+    TOO_MANY_BUCKETS = 400 "OMS.0154" "Only accounts with at most 700 buckets can be listed.";
+    /// The region of a bucket cannot be found out.
+    BUCKET_REGION = 400 "OMS.0155" "Failed to query the region of the bucket.";
     /// A batch update that cannot be carried out.
     UPDATE_FAILED = 400 "OMS.0170" "Failed to update the migration task.";
+    /// A line of the URL list holds no URL.
+    URL_LIST_URL = 400 "OMS.0173" "The URL list file contains an invalid URL.";
+    /// The URL list is no UTF-8, or its URLs are not encoded as such.
+    URL_LIST_CODING = 400 "OMS.0174" "Failed to parse the URL list file. It must be encoded in UTF-8.";
     /// The URL list does not exist.
     URL_LIST_MISSING = 400 "OMS.0175" "Failed to verify the URL list file. Check that the file exists.";
+    /// A line of the URL list is no URL, tab and name.
+    URL_LIST_LAYOUT = 400 "OMS.0176" "The content format of the URL list file is incorrect.";
+    /// A URL of the list is neither http nor https.
+    URL_LIST_PROTOCOL = 400 "OMS.0177" "The URL list file contains a URL whose protocol is neither HTTP nor HTTPS.";
+    /// A name of the URL list is too long.
+    URL_LIST_KEY = 400 "OMS.0178" "The URL list file contains an object key longer than 1,024 characters.";
+    /// A line of the URL list is too long.
+    URL_LIST_LINE = 400 "OMS.0179" "The URL list file contains a line longer than 65,535 characters.";
     /// The URL list may not be read.
     URL_LIST_METADATA = 400 "OMS.0180" "Failed to obtain the metadata of the URL list file.";
     /// The URL list is 1 GB or larger.
     URL_LIST_SIZE = 400 "OMS.0181" "The URL list file must be smaller than 1 GB.";
+    /// Something that had to be asked did not answer.
+    TIMED_OUT = 400 "OMS.0184" "The API processing timed out. Try again later.";
     /// The URL list is no `.txt`.
     URL_LIST_SUFFIX = 400 "OMS.0185" "The name of the URL list file must end with .txt.";
     /// The URL list is no text.
@@ -213,6 +235,8 @@ refusals! {
     KMS_KEY_NOT_PERMITTED = 403 "OMS.0214" "Policy does not allow kms:cmk:get to be performed.";
     /// The KMS key is not symmetric. The service has this text in Chinese only.
     KMS_KEY_ASYMMETRIC = 400 "OMS.0217" "KMS密钥不支持对称加密";
+    /// The source bucket may not be listed.
+    LISTING_REFUSED = 400 "OMS.0302" "Failed to list source objects.";
     /// A parameter of the wrong type, where the code for it is used.
     PARAMETER_TYPE = 400 "OMS.1002" "Invalid parameter type.";
     /// A parameter that breaks a documented constraint, where the code for it is used.
@@ -223,6 +247,8 @@ refusals! {
     BODY_NOT_JSON = 400 "OMS.1006" "The parameter is not in JSON format.";
     /// Nothing has this ID.
     NOT_FOUND = 400 "OMS.1009" "The resource is not found.";
+    /// Too many wrong keys in a row, where the other code for it is used.
+    TOO_MANY_FAILURES = 400 "OMS.1015" "The number of failures reaches the maximum. Try again later.";
     /// The source bucket does not exist, or the keys do not open it.
     SOURCE_BUCKET = 400 "OMS.1016" "Failed to obtain the details of the source bucket. Check the AK/SK and the bucket.";
     /// The destination bucket does not exist or may not be used.

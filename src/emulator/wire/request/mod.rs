@@ -3,6 +3,7 @@
 //! Reading includes every check that needs nothing but the request and the limits.
 
 mod batch;
+pub mod buckets;
 mod create_task;
 mod definition;
 mod group;
