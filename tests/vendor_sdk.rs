@@ -49,7 +49,10 @@ fn config() -> Config {
             { "name": "destination", "cloudType": "OBS", "region": "cn-north-4", "accessKeys": keys("DESTINATION") },
         ],
         "limits": { "runningTasks": 50 },
-        "behaviour": { "taskStartDelayMs": 0, "minimumRunMs": 0, "pauseMs": 50, "staleInProgressMs": 0 },
+        "behaviour": {
+            "taskStartDelayMs": 0, "minimumRunMs": 0, "pauseMs": 50, "staleInProgressMs": 0,
+            "groupStartDelayMs": 0, "groupCreationMs": 50, "groupDeletionMs": 100,
+        },
     });
     Config::parse(&config.to_string()).unwrap()
 }
