@@ -141,8 +141,7 @@ async fn programs_of_the_vendors_sdk_cannot_tell_the_emulator_from_the_service()
     let python = tokio::task::spawn_blocking(|| environment::python(&folder().join("requirements.txt")));
     let python = python.await.unwrap().unwrap_or_else(|problem| panic!("{problem}"));
     let watch = Watch::over(Held::Both);
-    let options = Options { observer: Some(watch.observer()), ..Options::local(config()) };
-    let emulator = Emulator::start(options).await.unwrap();
+    let emulator = Emulator::start(watch.with(Options::local(config()))).await.unwrap();
     let variables = variables(&emulator.endpoints().to_json());
     let (passed, said) = tokio::task::spawn_blocking(move || run(&python, &variables)).await.unwrap();
     emulator.shutdown().await;

@@ -6,7 +6,7 @@ use std::{
     thread,
 };
 
-use oms_operator::emulator::server::{Exchange, Observer};
+use oms_operator::emulator::server::{Exchange, Observer, Options};
 
 use super::{Contract, Violation};
 
@@ -43,6 +43,18 @@ impl Watch {
                 *seen.entry(violation).or_default() += 1;
             }
         })
+    }
+
+    /// Sees to it that these calls are watched, and that whoever wanted to be told of them still is.
+    pub fn with(&self, options: Options) -> Options {
+        let (ours, theirs) = (self.observer(), options.observer);
+        let both: Observer = Arc::new(move |exchange| {
+            ours(exchange);
+            if let Some(theirs) = &theirs {
+                theirs(exchange);
+            }
+        });
+        Options { observer: Some(both), ..options }
     }
 
     /// What was found so far, one line per violation.

@@ -200,8 +200,7 @@ impl World {
 
     pub async fn start_with(options: Options) -> (Emulator, Self) {
         let watch = Watch::over(Held::Answers);
-        let options = Options { observer: Some(watch.observer()), ..options };
-        let emulator = Emulator::start(options).await.unwrap();
+        let emulator = Emulator::start(watch.with(options)).await.unwrap();
         let world = Self { _watch: Some(Arc::new(watch)), ..Self::at(&emulator.endpoints().to_json()) };
         world.make_bucket(&world.source, "SOURCEKEY", SOURCE_SECRET, "photos").await;
         world.make_bucket(&world.destination, "DESTINATIONKEY", DESTINATION_SECRET, "archive").await;

@@ -250,8 +250,7 @@ impl World {
         }
         let config = Config::parse(&config.to_string()).unwrap();
         let watch = Watch::over(Held::Both);
-        let options = Options { observer: Some(watch.observer()), ..Options::local(config) };
-        let emulator = Emulator::start(options).await.unwrap();
+        let emulator = Emulator::start(watch.with(Options::local(config))).await.unwrap();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let mut world = Self {
             plane,
