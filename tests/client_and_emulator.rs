@@ -2,6 +2,9 @@
 #![cfg(feature = "emulator")]
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
+#[path = "contract/mod.rs"]
+mod contract;
+
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -19,6 +22,8 @@ use oms_operator::oms::{
 use rusty_s3::{Bucket, S3Action as _, UrlStyle};
 use serde_json::json;
 
+use crate::contract::watch::{Held, Watch};
+
 const DEADLINE: Duration = Duration::from_secs(30);
 const PROJECT: &str = "2c0689c860ad4728a497c91ec0844383";
 const USER: Urgency = Urgency::User;
@@ -34,6 +39,8 @@ struct World {
     http: reqwest::Client,
     /// Lives as long as the test.
     _emulator: Emulator,
+    /// Fails the test when a call broke the contract.
+    _watch: Watch,
 }
 
 impl World {
@@ -49,8 +56,9 @@ impl World {
             "behaviour": {"privacyAgreementAccepted": true, "taskStartDelayMs": 0, "minimumRunMs": 0, "pauseMs": 0,
                           "staleInProgressMs": 0, "groupStartDelayMs": 0, "groupCreationMs": 0, "groupDeletionMs": 0},
         });
-        let emulator =
-            Emulator::start(Options::local(Config::parse(&config.to_string()).unwrap())).await.unwrap();
+        let watch = Watch::over(Held::Both);
+        let options = Options::local(Config::parse(&config.to_string()).unwrap());
+        let emulator = Emulator::start(watch.with(options)).await.unwrap();
         let ready = emulator.endpoints().to_json();
         let store = |name: &str| {
             let stores = ready["stores"].as_array().unwrap();
@@ -65,6 +73,7 @@ impl World {
             destination: store("destination"),
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
             _emulator: emulator,
+            _watch: watch,
         };
         let keys = rusty_s3::Credentials::new("DESTINATIONKEY", "destination-secret");
         let url = bucket(&world.destination, "archive").create_bucket(&keys).sign(DEADLINE);
