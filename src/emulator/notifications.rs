@@ -268,7 +268,7 @@ fn entry(wanted: &Notification, end: &End<'_>, error: Option<String>) -> Entry {
         (false, true) => format!("OMS migration task group {}: {}", status.to_lowercase(), end.name),
     };
     let lines = variables.iter().filter(|(_, value)| !value.is_empty());
-    let message = lines.map(|(name, value)| format!("{name}: {value}\n")).collect();
+    let message = lines.map(|(name, value)| [name, ": ", value, "\n"].concat()).collect();
     let (task_id, group_id) = match end.what {
         Ended::Task(id) => (Some(id.to_string()), None),
         Ended::Group(id) => (None, Some(id.to_owned())),

@@ -44,6 +44,7 @@ const TOKEN: &str = "planted-security-token-of-the-source";
 const WRONG_SECRET: &str = "planted-wrong-secret-of-a-connection";
 const WRONG_TOKEN: &str = "planted-wrong-token-of-a-connection";
 const WRONG_PASSWORD: &str = "planted-wrong-password-of-a-user";
+const CDN_KEY: &str = "planted-key-of-a-cdn";
 const CONNECTION_STRING: &str = "DefaultEndpointsProtocol=https;AccountKey=planted-azure-account-key";
 
 /// Whatever must be found nowhere, as it is and as Secrets hold it.
@@ -52,7 +53,8 @@ fn planted(world: &World) -> Vec<String> {
     let mut planted: Vec<String> = keys.iter().map(|keys| keys.secret.clone()).collect();
     planted.extend(keys.iter().map(|keys| keys.access.clone()));
     planted.extend(
-        [TOKEN, WRONG_SECRET, WRONG_TOKEN, WRONG_PASSWORD, "planted-azure-account-key"].map(str::to_owned),
+        [TOKEN, WRONG_SECRET, WRONG_TOKEN, WRONG_PASSWORD, CDN_KEY, "planted-azure-account-key"]
+            .map(str::to_owned),
     );
     let encoded: Vec<_> = planted.iter().map(|text| data_encoding::BASE64.encode(text.as_bytes())).collect();
     planted.extend(encoded);
@@ -79,6 +81,14 @@ async fn planted_keys_are_found_nowhere() {
     temporary
         .wait("has an ID", |task| task.status.as_ref().is_some_and(|status| status.task_id.is_some()))
         .await;
+    // A CDN in front of the source.
+    world.secret("cdn", &[("authenticationKey", CDN_KEY)]).await;
+    let cdn = json!({
+        "domain": "cdn.invalid", "protocol": "http", "authenticationType": "ALIYUN_OSS_A",
+        "authenticationKey": { "secretRef": { "name": "cdn" } },
+    });
+    let cdn = world.migration("cdn").with("/source/cdn", cdn).apply().await;
+    cdn.wait("has an ID", |task| task.status.as_ref().is_some_and(|status| status.task_id.is_some())).await;
     // Wrong keys of a bucket: what OMS says of them is told in status and events.
     world.secret("wrong", &[("accessKey", access), ("secretKey", WRONG_SECRET)]).await;
     let wrong = world.migration("wrong").with("/source/credentials/secretRef/name", "wrong").apply().await;

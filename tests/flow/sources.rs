@@ -43,10 +43,11 @@ fn from<'w>(world: &'w World, cloud: &str) -> Draft<'w> {
 async fn every_cloud_with_buckets_can_be_copied_from() {
     let world = Setup::default().every_cloud().start().await;
     world.put_objects(3).await;
-    world
-        .secret("azure", &[("CONNECTION", "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=a2V5")])
-        .await;
-    world.secret("google", &[("jsonAuthFile", "{\"type\": \"service_account\"}")]).await;
+    let (access, secret) = (&world.source_keys.access, &world.source_keys.secret);
+    let connection = format!("DefaultEndpointsProtocol=https;AccountName={access};AccountKey={secret}");
+    world.secret("azure", &[("CONNECTION", &connection)]).await;
+    let account = json!({ "type": "service_account", "client_email": access, "private_key": secret });
+    world.secret("google", &[("jsonAuthFile", &account.to_string())]).await;
     let clouds: Vec<_> = ["AWS"].iter().chain(CLOUDS).copied().collect();
     for cloud in &clouds {
         from(&world, cloud).apply().await;
@@ -62,7 +63,7 @@ async fn every_cloud_with_buckets_can_be_copied_from() {
         }
         let id = status.task_id.unwrap();
         let remote = world.remote_tasks().await;
-        let remote = remote.iter().find(|task| task["id"].to_string() == id).unwrap();
+        let remote = remote.iter().find(|task| task["id"].as_u64() == id.parse().ok()).unwrap();
         assert_eq!(remote["src_node"]["cloud_type"], **cloud);
         let app_id = if *cloud == "Tencent" { "1250000000" } else { "" };
         assert_eq!(remote["src_node"]["app_id"], app_id);
@@ -77,17 +78,16 @@ async fn urls_of_a_list_can_be_copied_from() {
     let endpoint = world.source.endpoint().parse().unwrap();
     let bucket = rusty_s3::Bucket::new(endpoint, UrlStyle::Path, "photos", "eu-west-1").unwrap();
     let credentials = Credentials::new(&world.source_keys.access, &world.source_keys.secret);
-    let lines: String = (0..3)
+    let lines: Vec<_> = (0..3)
         .map(|number| {
-            let url = bucket
-                .get_object(Some(&credentials), &format!("{number:05}.txt"))
-                .sign(Duration::from_mins(10));
+            let key = format!("{number:05}.txt");
+            let url = bucket.get_object(Some(&credentials), &key).sign(Duration::from_mins(10));
             format!("{url}\timported/{number}.txt\n")
         })
         .collect();
     let lists = world.destination_bucket("lists");
     lists.create().await.unwrap();
-    lists.put("urls.txt", "text/plain", &[], lines.into()).await.unwrap();
+    lists.put("urls.txt", "text/plain", &[], lines.concat().into()).await.unwrap();
     let source = json!({ "cloudType": "URLSource", "listFile": { "bucket": "lists", "key": "urls.txt" } });
     let migration = world.migration("urls").with("/type", "url_list").with("/source", source).apply().await;
     let done = migration.wait_phase(Phase::Succeeded).await;

@@ -46,6 +46,7 @@ impl Service {
                 project.region
             )));
         }
+        self.check_kms_keys(&request.kms_keys)?;
         self.check_sync_buckets(&request.definition, &request.keys).await?;
 
         let (id, saved) = {
@@ -169,7 +170,8 @@ impl Service {
         let (definition, keys) = {
             let mut state = self.state();
             let task = self.own_sync_task(&mut state, project, id)?;
-            let keys = read_sync_start(body, &task.definition)?;
+            let (keys, kms_keys) = read_sync_start(body, &task.definition)?;
+            self.check_kms_keys(&kms_keys)?;
             task.check_start()?;
             let definition = task.definition.clone();
             self.check_sync_restart(&state, project)?;

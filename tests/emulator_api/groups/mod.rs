@@ -38,6 +38,70 @@ fn keys(changes: Value) -> Value {
     keys
 }
 
+const TOPIC: &str = "urn:smn:cn-north-4:2c0689c860ad4728a497c91ec0844383:migrations";
+
+#[tokio::test]
+async fn the_topic_hears_of_the_end_of_a_group_and_not_of_its_tasks() {
+    let (_emulator, world) = World::start(config(json!({ "smnTopics": [{ "urn": TOPIC }] }))).await;
+    let smn =
+        json!({ "topic_urn": TOPIC, "trigger_conditions": ["SUCCESS", "FAILURE"], "language": "zh-cn" });
+    let elsewhere = group(json!({ "smn_config": {
+        "topic_urn": TOPIC.replace("north", "south"), "trigger_conditions": ["SUCCESS"],
+    }}));
+    world.groups(Method::POST, "", Some(&elsewhere)).await.expect_refusal(400, "OMS.0168");
+
+    let id = world.group_created(&group(json!({ "smn_config": smn }))).await;
+    assert_eq!(world.show_group(&id).await["smn_config"], Value::Null);
+    let shown = world.group_reaches(&id, 6).await;
+    let sent = json!({ "notify_result": true, "notify_error_message": "", "topic_name": "migrations" });
+    assert_eq!(shown["smn_config"], sent);
+
+    // A failed one is told, and told again when a retry ends otherwise.
+    let failing = group(json!({ "smn_config": smn, "src_node": { "sk": "wrong" } }));
+    let failed = world.group_created(&failing).await;
+    assert_eq!(world.group_reaches(&failed, 4).await["smn_config"], sent);
+    assert_eq!(world.group_act(&failed, "retry", Some(&keys(json!({})))).await.status, 200);
+    world.group_reaches(&failed, 6).await;
+
+    let told = world.admin(Method::GET, "/notifications", None).await.expect_ok();
+    let told = told["notifications"].as_array().unwrap();
+    let ends: Vec<_> = told.iter().map(|entry| (&entry["groupId"], &entry["trigger"])).collect();
+    assert_eq!(
+        ends,
+        [
+            (&json!(id), &json!("SUCCESS")),
+            (&json!(failed), &json!("FAILURE")),
+            (&json!(failed), &json!("SUCCESS")),
+        ]
+    );
+    assert!(told.iter().all(|entry| entry["taskId"].is_null()));
+    assert!(told[0]["subject"].as_str().unwrap().contains("任务组"), "{}", told[0]);
+    assert_eq!(told[0]["variables"]["Transferred_Data"], format!("{} B", shown["complete_size"]));
+}
+
+#[tokio::test]
+async fn kms_keys_of_groups_are_checked_too() {
+    let key = "0d0466b0-e727-4d9c-b35d-f84bb474a37f";
+    let (_emulator, world) = World::start(config(json!({ "kmsKeys": [{ "id": key }] }))).await;
+    let kms = |id: &str| json!({ "crypto_type": "KMS", "kms_key_id": id });
+    let other = key.replace('0', "1");
+    for node in ["src_node", "dst_node"] {
+        let body = group(json!({ node: kms(&other) }));
+        world.groups(Method::POST, "", Some(&body)).await.expect_refusal(403, "OMS.0212");
+    }
+    let failing = group(json!({ "src_node": kms(key) }));
+    let failed = {
+        let mut failing = failing;
+        failing["src_node"]["sk"] = json!("wrong");
+        world.group_created(&failing).await
+    };
+    world.group_reaches(&failed, 4).await;
+    let with = |id: &str| keys(json!({ "dst_crypto_type": "KMS", "dst_kms_key_id": id }));
+    world.group_act(&failed, "retry", Some(&with(&other))).await.expect_refusal(403, "OMS.0212");
+    assert_eq!(world.group_act(&failed, "retry", Some(&with(key))).await.status, 200);
+    world.group_reaches(&failed, 6).await;
+}
+
 /// Tasks that do not end by themselves within a test.
 fn lasting() -> Value {
     json!({ "behaviour": { "minimumRunMs": 3_600_000 } })

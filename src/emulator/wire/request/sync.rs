@@ -2,7 +2,7 @@
 
 use percent_encoding::percent_decode_str;
 
-use super::source::{Cdn, has_crc64, read_pair, read_secret};
+use super::source::{Cdn, has_crc64, read_crypto, read_pair, read_secret};
 use crate::emulator::{
     config::{Limits, SyncBehaviour},
     mover::{ConsistencyCheck, Keys, StoragePolicy},
@@ -23,6 +23,8 @@ pub struct CreateSyncTask {
     pub definition: SyncDefinition,
     /// Secrets.
     pub keys: SyncKeys,
+    /// KMS keys that the secrets are to be kept with.
+    pub kms_keys: Vec<String>,
 }
 
 /// Query of ListSyncTasks.
@@ -93,15 +95,13 @@ impl CreateSyncTask {
         if consistency_check == ConsistencyCheck::Crc64 && !has_crc64(cloud_type) {
             return Err(MIGRATION_POLICY);
         }
-        let (cdn, cdn_key) = read_cdn(&members)?;
+        let (cdn, cdn_key, cdn_kms_key) = read_cdn(&members)?;
         let keys = SyncKeys {
             source: required_pair(&members, "src_ak", "src_sk")?,
             destination: required_pair(&members, "dst_ak", "dst_sk")?,
             cdn: cdn_key,
         };
-        for (kind, key) in [("src_crypto_type", "src_kms_key_id"), ("dst_crypto_type", "dst_kms_key_id")] {
-            check_crypto(&members, kind, key)?;
-        }
+        let kms_keys = [read_kms_key(&members, "src_")?, read_kms_key(&members, "dst_")?, cdn_kms_key];
         Ok(Self {
             definition: SyncDefinition {
                 cloud_type: cloud_type.to_owned(),
@@ -119,12 +119,14 @@ impl CreateSyncTask {
                 enable_kms: members.flag("enable_kms", false)?,
             },
             keys,
+            kms_keys: kms_keys.into_iter().flatten().collect(),
         })
     }
 }
 
-/// Reads the body of StartSyncTask: all secrets, again, for a task of this definition.
-pub fn read_sync_start(body: &[u8], definition: &SyncDefinition) -> Result<SyncKeys, Refusal> {
+/// Reads the body of StartSyncTask: all secrets, again, for a task of this definition, and the KMS keys that they are to
+/// be kept with.
+pub fn read_sync_start(body: &[u8], definition: &SyncDefinition) -> Result<(SyncKeys, Vec<String>), Refusal> {
     let body = Codes::Specific.parse(body)?;
     let members = Members::with_codes(&body, Codes::Specific)?;
     let keys = SyncKeys {
@@ -132,17 +134,12 @@ pub fn read_sync_start(body: &[u8], definition: &SyncDefinition) -> Result<SyncK
         destination: required_pair(&members, "dst_ak", "dst_sk")?,
         cdn: read_secret(&members, "source_cdn_authentication_key")?,
     };
-    for (kind, key) in [
-        ("src_crypto_type", "src_kms_key_id"),
-        ("dst_crypto_type", "dst_kms_key_id"),
-        ("source_cdn_crypto_type", "source_cdn_kms_key_id"),
-    ] {
-        check_crypto(&members, kind, key)?;
-    }
+    let kms_keys = ["src_", "dst_", "source_cdn_"].map(|prefix| read_kms_key(&members, prefix));
+    let kms_keys = kms_keys.into_iter().filter_map(Result::transpose).collect::<Result<_, _>>()?;
     if keys.cdn.is_none() && definition.cdn.as_ref().is_some_and(needs_key) {
         return Err(CDN_KEY_MISSING);
     }
-    Ok(keys)
+    Ok((keys, kms_keys))
 }
 
 /// Reads the body of CreateSyncEvents: the decoded keys.
@@ -254,27 +251,31 @@ fn needs_key(cdn: &Cdn) -> bool {
     )
 }
 
-fn read_cdn(members: &Members<'_>) -> Result<(Option<Cdn>, Option<secrecy::SecretString>), Refusal> {
+/// The CDN, its key, and the KMS key that it is to be kept with.
+type ReadCdn = (Option<Cdn>, Option<secrecy::SecretString>, Option<String>);
+
+fn read_cdn(members: &Members<'_>) -> Result<ReadCdn, Refusal> {
+    let mut kms_key = None;
     if let Some(cdn) = members.object("source_cdn")? {
         // The reference gives a default and calls it mandatory all the same.
         cdn.required_text("authentication_type", 64)?;
-        check_crypto(&cdn, "crypto_type", "kms_key_id")?;
+        kms_key = read_kms_key(&cdn, "")?;
     }
     let (cdn, key) = Cdn::read(members)?;
     if key.is_none() && cdn.as_ref().is_some_and(needs_key) {
         return Err(CDN_KEY_MISSING);
     }
-    Ok((cdn, key))
+    Ok((cdn, key, kms_key))
 }
 
-/// KMS needs a key ID of 36 characters.
-fn check_crypto(members: &Members<'_>, kind: &str, key: &str) -> Result<(), Refusal> {
-    let crypto = members.word(kind, &["DEFAULT", "KMS"])?;
-    let id = members.text(key, 36)?.unwrap_or_default();
-    match (crypto, id.chars().count()) {
-        (Some("KMS"), 0) => Err(members.refuse_for(Flaw::Missing, key)),
-        (Some("KMS"), length) if length != 36 => Err(members.refuse(key)),
-        _ => Ok(()),
+/// The KMS key of one set of credentials, whose ID has 36 characters; `None` for the service's own means.
+fn read_kms_key(members: &Members<'_>, prefix: &str) -> Result<Option<String>, Refusal> {
+    let id = read_crypto(members, prefix)?;
+    let key = format!("{prefix}kms_key_id");
+    match id.as_ref().map(|id| id.chars().count()) {
+        Some(0) => Err(members.refuse_for(Flaw::Missing, &key)),
+        Some(length) if length != 36 => Err(members.refuse(&key)),
+        _ => Ok(id),
     }
 }
 
