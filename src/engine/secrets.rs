@@ -176,3 +176,26 @@ pub(super) fn lacks(name: &str, key: &str, field: &str) -> Missing {
     );
     (Reason::SecretKeyMissing, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::CryptoType;
+
+    #[test]
+    fn another_kms_key_is_as_good_as_another_key() {
+        let keys = |secret: &str| BucketKeys::Pair {
+            access_key: "a".into(),
+            secret_key: secret.into(),
+            security_token: None,
+        };
+        let kms = |id: &str| Crypto { crypto_type: CryptoType::Kms, kms_key_id: Some(id.into()) };
+        let default = Crypto { crypto_type: CryptoType::Default, kms_key_id: None };
+        let (one, salt) = (keys("s"), "salt");
+        assert_eq!(one.digest(None, salt), one.digest(Some(&default), salt), "that is what OMS does anyway");
+        assert_ne!(one.digest(None, salt), one.digest(Some(&kms("1")), salt));
+        assert_ne!(one.digest(Some(&kms("1")), salt), one.digest(Some(&kms("2")), salt));
+        assert_ne!(one.digest(None, salt), keys("t").digest(None, salt));
+        assert_ne!(one.digest(None, salt), one.digest(None, "pepper"));
+    }
+}

@@ -300,6 +300,64 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_notification_is_told_once_oms_tells_of_it() {
+        let info = |sent, message: &str| oms::SmnInfo {
+            notify_result: sent,
+            notify_error_message: Some(message.to_owned()).filter(|message| !message.is_empty()),
+            topic_name: Some("migrations".into()),
+        };
+        assert_eq!(notified(oms::SmnInfo::default()), None, "an object of nulls says nothing");
+        assert_eq!(notified(info(None, "")), None);
+        let sent = notified(info(Some(true), "")).unwrap();
+        assert!(sent.sent && sent.message.is_empty() && sent.topic == "migrations");
+        for result in [Some(false), None] {
+            let failed = notified(info(result, "S3M.0158")).unwrap();
+            assert!(!failed.sent);
+            assert_eq!((failed.message.as_str(), failed.remedy.is_empty()), ("S3M.0158", false));
+        }
+        let strange = notified(info(Some(false), "no such code")).unwrap();
+        assert_eq!((strange.message.as_str(), strange.remedy.as_str()), ("no such code", ""));
+    }
+
+    #[test]
+    fn a_start_says_again_what_the_create_said_of_keys() {
+        let spec: MigrationTaskSpec = serde_json::from_value(serde_json::json!({
+            "source": {
+                "cloudType": "Aliyun", "region": "cn-beijing", "bucket": "photos", "objectKeys": [""],
+                "credentials": {
+                    "secretRef": { "name": "source" }, "crypto": { "type": "KMS", "kmsKeyId": "key-1" },
+                },
+                "cdn": {
+                    "domain": "cdn.example.com", "protocol": "https", "authenticationType": "ALIYUN_OSS_A",
+                    "authenticationKey": { "secretRef": { "name": "cdn" } },
+                    "crypto": { "type": "KMS", "kmsKeyId": "key-3" },
+                },
+            },
+            "destination": { "bucket": "archive", "credentials": {
+                "secretRef": { "name": "obs" }, "crypto": { "type": "DEFAULT" },
+            }},
+        }))
+        .unwrap();
+        let pair =
+            || BucketKeys::Pair { access_key: "a".into(), secret_key: "s".into(), security_token: None };
+        let keys = TaskKeys { source: Some(pair()), cdn: Some("the-key".into()), destination: pair() };
+        let mark = crate::plan::token::ObjectMark::new("cluster", "MigrationTask", "uid");
+        let created = create(&spec, "cn-north-4", &Token::new(mark, "", 1), &keys);
+        let started = start(&spec, &keys, false);
+        let cdn = created.source_cdn.unwrap();
+        assert_eq!((cdn.domain.as_str(), cdn.protocol.as_str()), ("cdn.example.com", "https"));
+        assert_eq!(cdn.authentication_type, "ALIYUN_OSS_A");
+        for key in [cdn.authentication_key, started.source_cdn_authentication_key] {
+            assert_eq!(secrecy::ExposeSecret::expose_secret(&key.unwrap()), "the-key");
+        }
+        let kms = |id: &str| Some(oms::Crypto { crypto_type: "KMS".into(), kms_key_id: Some(id.into()) });
+        let default = Some(oms::Crypto { crypto_type: "DEFAULT".into(), kms_key_id: None });
+        assert_eq!((&created.src_node.crypto, &started.src_crypto), (&kms("key-1"), &kms("key-1")));
+        assert_eq!((&created.dst_node.crypto, &started.dst_crypto), (&default, &default));
+        assert_eq!((&cdn.crypto, &started.source_cdn_crypto), (&kms("key-3"), &kms("key-3")));
+    }
+
+    #[test]
     fn pauses_grow_up_to_their_bound() {
         assert_eq!(pause(TroubleKind::Transient, 1), Duration::from_secs(1));
         assert_eq!(pause(TroubleKind::Transient, 4), Duration::from_secs(8));

@@ -105,6 +105,17 @@ impl<'w> Migration<'w> {
         self.api().patch(&self.name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
     }
 
+    /// Merges a patch into an object that OMS refused to create, as people do: while the operator tries again, the spec
+    /// is frozen for a moment.
+    pub(crate) async fn correct(&self, patch: Value) {
+        let api = self.api();
+        eventually(&format!("{} takes the correction", self.name), async || {
+            let patched = api.patch(&self.name, &PatchParams::default(), &Patch::Merge(&patch)).await;
+            patched.map(drop).map_err(|error| error.to_string())
+        })
+        .await;
+    }
+
     /// Sets `spec.suspend`.
     pub(crate) async fn suspend(&self, suspend: bool) {
         self.patch(json!({ "spec": { "suspend": suspend } })).await;
