@@ -147,7 +147,7 @@ async fn a_topic_that_cannot_be_used_is_told_before_anything_is_copied() {
 
     // Nothing was created, so the spec can be corrected.
     for migration in [elsewhere, unknown, closed] {
-        migration.patch(json!({ "spec": { "notification": { "topicUrn": topic("migrations") } } })).await;
+        migration.correct(json!({ "spec": { "notification": { "topicUrn": topic("migrations") } } })).await;
         migration.wait_phase(Phase::Succeeded).await;
     }
     assert_eq!(notifications(&world).await.len(), 3);

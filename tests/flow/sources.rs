@@ -161,7 +161,7 @@ async fn a_key_that_oms_wants_although_nobody_says_so_can_be_added() {
     world.secret("cdn", &[("cdnKey", "the-key-of-the-cdn")]).await;
     world
         .fault(json!({
-            "operation": "CreateTask", "times": 1, "kind": "status", "status": 400, "code": "OMS.1032",
+            "operation": "CreateTask", "kind": "status", "status": 400, "code": "OMS.1032",
             "message": "The CDN authentication key is missing.",
         }))
         .await;
@@ -177,8 +177,16 @@ async fn a_key_that_oms_wants_although_nobody_says_so_can_be_added() {
     let hint = message(&told, "CredentialsReady");
     assert!(hint.contains("TENCENT_COS_A") && hint.contains("`source.cdn.authenticationKey`"), "{hint}");
     let key = cdn("TENCENT_COS_A")["authenticationKey"].clone();
-    migration.patch(json!({ "spec": { "source": { "cdn": { "authenticationKey": key } } } })).await;
-    created(&migration).await;
+    migration.correct(json!({ "spec": { "source": { "cdn": { "authenticationKey": key } } } })).await;
+    migration
+        .wait("tells that the key is there", |task| {
+            let told = message(task, "CredentialsReady");
+            !told.is_empty() && !told.contains("TENCENT_COS_A")
+        })
+        .await;
+    world.clear_faults().await;
+    let created = created(&migration).await;
+    assert!(created.status.unwrap().observed_credentials.iter().any(|one| one.role == "cdn"));
 }
 
 /// A running task that was stopped half way by `suspend`.
