@@ -15,18 +15,7 @@ use crate::{
 };
 
 /// Operations that the emulator has no path for.
-const ABSENT: &[&str] = &[
-    "CheckPrefix",
-    "CheckUrlSourceListFileFormat",
-    "ShowBucketList",
-    "ShowBucketObjects",
-    "ShowBucketRegion",
-    "ShowCdnInfo",
-    "ShowCloudType",
-    "ShowRegionInfo",
-    "v1ListVersions",
-    "v1ShowQuotas",
-];
+const ABSENT: &[&str] = &["ShowCdnInfo", "v1ShowQuotas"];
 
 /// Why an example is refused: operation, example (`*`: every one), codes, and what is wrong with it.
 const REFUSED: &[(&str, &str, &[&str], &str)] = &[
@@ -49,6 +38,7 @@ const REFUSED: &[(&str, &str, &[&str], &str)] = &[
     ("StartSyncTask", "*", &["OMS.1009"], "no such task"),
     ("DeleteSyncTask", "*", &["OMS.1009"], "no such task"),
     ("CreateSyncEvents", "*", &["OMS.2002"], "no such task"),
+    ("CheckUrlSourceListFileFormat", "*", &["OMS.0180"], "no bucket can be called `obs_bucket_name`"),
     ("StopSyncTask", "*", &["APIGW.0101"], "the printed line has no /stop"),
 ];
 
