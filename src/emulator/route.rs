@@ -92,6 +92,7 @@ operations! {
     ShowCloudType                GET    "/v2/{project}/objectstorage/cloud-type"        Signed;
     ShowRegionInfo               GET    "/v2/{project}/objectstorage/data-center"       Signed;
     v1ListVersions               GET    "/v1/{project}/objectstorage/version"           Signed;
+    v1ShowQuotas                 GET    "/v1/{target}/objectstorage/quotas"             Signed;
 }
 
 /// A line of the table.

@@ -108,6 +108,21 @@ async fn the_first_api_shows_its_versions() {
 }
 
 #[tokio::test]
+async fn the_quota_of_an_account_is_the_number_of_tasks_that_run_at_once() {
+    for (limits, quota) in [(json!({}), 5), (json!({ "runningTasks": 7 }), 7)] {
+        let (_emulator, world) = World::start(config(json!({ "limits": limits }))).await;
+        let projects = world.get("/v3/projects").await.expect_ok();
+        let domain = projects["projects"][0]["domain_id"].as_str().unwrap();
+        assert_eq!(
+            world.get(&format!("/v1/{domain}/objectstorage/quotas")).await.expect_ok(),
+            json!({ "quotas": { "resource": { "type": "MaxParallelTaskNum", "quota": quota } } })
+        );
+        // A project is no account.
+        world.get(&format!("/v1/{PROJECT}/objectstorage/quotas")).await.expect_refusal(403, "OMS.2001");
+    }
+}
+
+#[tokio::test]
 async fn what_no_contract_describes_is_unknown_to_the_gateway() {
     let (_emulator, world) = World::start(config(json!({}))).await;
     let body = json!({ "src_ak": "a", "src_sk": "s" });

@@ -464,6 +464,21 @@ async fn consistency_check_and_other_settings_are_echoed_as_the_reference_reads_
 }
 
 #[tokio::test]
+async fn a_kms_key_has_to_be_one_that_can_be_used() {
+    let id = "a".repeat(36);
+    let (_emulator, world) = World::start(config(json!({ "kmsKeys": [{ "id": id }] }))).await;
+    let with = |id: &str| json!({ "src_crypto_type": "KMS", "src_kms_key_id": id });
+    world.create_sync(with(&"b".repeat(36))).await.expect_refusal(403, "OMS.0212");
+    let created = world.create_sync(with(&id)).await.expect_ok();
+    let task = created["sync_task_id"].as_str().unwrap();
+    world.stop_sync(task).await.expect_ok();
+    let mut start = keys();
+    start["dst_crypto_type"] = json!("KMS");
+    start["dst_kms_key_id"] = json!("b".repeat(36));
+    world.sync(Method::POST, &format!("/{task}/start"), Some(&start)).await.expect_refusal(403, "OMS.0212");
+}
+
+#[tokio::test]
 async fn the_privacy_agreement_is_asked_for_where_that_is_configured() {
     let more = json!({
         "behaviour": { "privacyAgreementAccepted": false, "sync": { "privacyAgreementRequired": true } },

@@ -1,16 +1,17 @@
-//! API versions, clouds and regions (OMS API reference 5.1, 5.7, 5.8, 6.1), and the consent to the privacy agreement (5.2).
+//! API versions, clouds and regions (OMS API reference 5.1, 5.7, 5.8, 6.1, 6.10), and the consent to the privacy agreement (5.2).
 
 use serde_json::{Value, json};
 
 use super::Done;
 use crate::emulator::{
     config::{FailedChecksCode, Project, VersionsReading},
+    identity::caller::Caller,
     persist::Record,
     regions::{self, CloudRegions},
     service::Service,
     wire::{
         members::{Codes, Parameters},
-        refusal::{NO_SUCH_VERSION, Refusal, TOO_MANY_ATTEMPTS, TOO_MANY_FAILURES},
+        refusal::{NO_SUCH_VERSION, PROJECT_REFUSED, Refusal, TOO_MANY_ATTEMPTS, TOO_MANY_FAILURES},
     },
 };
 
@@ -47,6 +48,18 @@ impl Service {
             })
         });
         Done::read(json!({ "versions": versions }))
+    }
+
+    /// The quota of an account (6.10), which v2 has no call for: tasks that run at the same time. The endpoint is that
+    /// of the account's first project.
+    pub(super) fn show_v1_quotas(&self, caller: &Caller, domain: &str) -> Result<Done, Refusal> {
+        let is_own = caller.domains(&self.config).iter().any(|(id, _)| id == domain);
+        let projects = caller.projects(&self.config);
+        let project = projects.iter().find(|project| is_own && project.domain_id() == domain);
+        let project = project.ok_or(PROJECT_REFUSED)?;
+        let quota = self.config.limits.running_tasks(&project.region);
+        let resource = json!({ "type": "MaxParallelTaskNum", "quota": quota });
+        Ok(Done::read(json!({ "quotas": { "resource": resource } })))
     }
 
     /// The clouds that one side may be of (5.7.1).

@@ -122,6 +122,7 @@ impl Service {
             Operation::ShowCloudType => project().and_then(|_| self.show_cloud_type(query)),
             Operation::ShowRegionInfo => project().map(|_| self.show_region_info()),
             Operation::v1ListVersions => project().map(|_| Self::list_v1_versions()),
+            Operation::v1ShowQuotas => self.show_v1_quotas(caller()?, target()),
         }
     }
 }

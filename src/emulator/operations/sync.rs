@@ -254,7 +254,7 @@ impl Service {
             return Err(SYNC_TASK_DELETED);
         }
         let task = state.ledger.sync.find_mut(id).filter(|task| task.project == project.id);
-        task.ok_or_else(|| match self.config.behaviour.sync.not_found_status {
+        task.ok_or(match self.config.behaviour.sync.not_found_status {
             403 => NO_ACCESS,
             status => Refusal { status, ..NOT_FOUND },
         })
