@@ -1,6 +1,6 @@
 //! Checks and listings of buckets.
 
-use oms_operator::emulator::config::Config;
+use oms_operator::emulator::config::{Config, EmbeddedStore};
 use reqwest::Method;
 use rusty_s3::{Bucket, Credentials, S3Action as _, UrlStyle};
 use serde_json::{Value, json};
@@ -40,10 +40,12 @@ fn source(changes: Value) -> Value {
 fn more_clouds() -> Config {
     let mut config =
         config(json!({ "stores": [{ "cloudType": "Baidu", "endpoint": "http://127.0.0.1:1" }] }));
-    let mut azure = config.embedded_stores[0].clone();
-    azure.name = "azure".to_owned();
-    azure.cloud_type = "Azure".to_owned();
-    config.embedded_stores.push(azure);
+    let first = config.embedded_stores[0].clone();
+    config.embedded_stores.push(EmbeddedStore {
+        name: "azure".to_owned(),
+        cloud_type: "Azure".to_owned(),
+        ..first
+    });
     config
 }
 

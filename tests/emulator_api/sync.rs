@@ -111,7 +111,7 @@ fn slow() -> Value {
     json!({ "behaviour": { "objectRate": 0.001 } })
 }
 
-async fn next_object(emulator: &Emulator) {
+fn next_object(emulator: &Emulator) {
     emulator.clock().advance(Duration::from_secs(1001));
 }
 
@@ -209,7 +209,7 @@ async fn stop_and_start_are_seen_at_once_and_the_queue_outlives_them() {
     assert_eq!(stopped["status"], "STOPPED");
     world.stop_sync(&id).await.expect_refusal(400, "OMS.0066");
     world.events(&id, &["2024%2Fa"]).await.expect_refusal(400, "OMS.0094");
-    next_object(&emulator).await;
+    next_object(&emulator);
     assert_eq!(world.counters(&id).await, [3, 1, 0, 0, 16]);
 
     let path = format!("/{id}/start");
@@ -225,7 +225,7 @@ async fn stop_and_start_are_seen_at_once_and_the_queue_outlives_them() {
     assert_eq!(started["status"], "SYNCHRONIZING");
     assert!(started["last_start_time"].as_i64() > started["create_time"].as_i64());
     world.reach_counters(&id, [3, 2, 0, 0, 32]).await;
-    next_object(&emulator).await;
+    next_object(&emulator);
     world.reach_counters(&id, [3, 3, 0, 0, 48]).await;
     assert!(world.destination_object("2025/c").await.is_some());
 }
