@@ -226,7 +226,8 @@ impl World {
                 "users": [{ "name": USER.0, "domain": USER.1, "password": oms_keys.secret }],
             }],
             "stores": [
-                { "name": "source", "cloudType": "AWS", "region": "*", "endpoint": source.endpoint() },
+                { "name": "source", "cloudType": "AWS", "region": "*", "endpoint": source.endpoint(),
+                  "accessKeys": [{ "access": source_keys.access, "secret": source_keys.secret }] },
                 { "name": "destination", "cloudType": "HuaweiCloud", "region": REGION,
                   "endpoint": destination.endpoint() },
             ],

@@ -12,7 +12,9 @@ pub(super) const CDN_KEY: &str = "source.cdn.authenticationKey.secretRef";
 /// frozen once a task was created.
 pub(super) fn of(code: &str) -> Option<(&'static str, &'static str)> {
     Some(match code {
-        "OMS.0081" | "S3M.0081" => ("source.cdn.domain", "Let the domain serve the objects of the bucket"),
+        "OMS.0081" | "S3M.0081" => {
+            ("source.cdn", "Let the domain serve the objects of the bucket, with this key")
+        }
         "OMS.1032" | "S3M.1032" => (CDN_KEY, "Put the key of the CDN into the Secret"),
         "OMS.0156" | "OMS.0157" | "OMS.0158" | "OMS.0159" | "OMS.0160" | "OMS.0161" | "OMS.0168"
         | "OMS.0169" | "S3M.0156" | "S3M.0157" | "S3M.0158" | "S3M.0159" | "S3M.0160" | "S3M.0161"

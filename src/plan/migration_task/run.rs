@@ -187,8 +187,16 @@ fn failed(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
     let failure = Failure { code: code.clone(), message: message.clone(), remedy, retryable: surroundings };
     draft.status.failure = Some(failure);
     let cause = cause::of(&code);
-    let about = cause.map_or("the task's surroundings".to_owned(), |(field, _)| format!("`{field}`"));
-    let mend = cause.map_or("Mend the cause", |(_, mend)| mend);
+    // OMS says the same of a bucket and of a CDN that refuse it.
+    let of_cdn = code == "TRF.0152" && draft.spec().source.cdn.is_some();
+    let (about, mend) = match cause {
+        _ if of_cdn => (
+            format!("`{}` or `{}`", cause::SOURCE_KEYS, cause::CDN_KEY),
+            "Let the keys list and read the source bucket, and correct the key of the CDN",
+        ),
+        Some((field, mend)) => (format!("`{field}`"), mend),
+        None => ("the task's surroundings".to_owned(), "Mend the cause"),
+    };
     let said = if message.is_empty() {
         "OMS gave no reason".to_owned()
     } else {

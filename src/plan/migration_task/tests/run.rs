@@ -7,9 +7,12 @@ use super::scene::{
     ID, Scene, at, condition, failed_with, keys, message, remote, scene, token, told, trouble,
 };
 use crate::api::conditions::types;
-use crate::api::{Acknowledgement, BandwidthWindow, ByteRate, Phase, Priority, ReadyWhen};
+use crate::api::{
+    Acknowledgement, BandwidthWindow, ByteRate, Cdn, CdnAuthentication, CdnProtocol, Phase, Priority,
+    ReadyWhen,
+};
 use crate::plan::seen::{
-    Call, Counters, Delivered, Keys, Remote, RemoteState, RemoteTask, TroubleKind, Window,
+    Call, Counters, Delivered, Keys, Remote, RemoteState, RemoteTask, Trouble, TroubleKind, Window,
 };
 use crate::plan::situation::whole_seconds;
 use crate::plan::token::{ObjectMark, Token};
@@ -365,6 +368,44 @@ fn missing_keys_hold_a_start_and_name_the_secret() {
         assert_eq!(condition(&plan, types::CREDENTIALS_READY), Some(("False", "SecretNotFound")));
         let (_, plan) = scene.with(|scene| scene.keys = Keys::Ready(keys("two"))).settled();
         assert_eq!(plan.step, START);
+    }
+}
+
+#[test]
+fn a_source_that_refuses_behind_a_cdn_may_be_either_of_them() {
+    let cdn = Cdn {
+        domain: "cdn.example.com".into(),
+        protocol: CdnProtocol::Https,
+        authentication_type: CdnAuthentication::AliyunA,
+        authentication_key: None,
+        crypto: None,
+    };
+    for (code, cdn, named) in
+        [("TRF.0152", Some(&cdn), true), ("TRF.0152", None, false), ("TRF.0151", Some(&cdn), false)]
+    {
+        let scene = scene().recorded().spec(|spec| spec.source.cdn = cdn.cloned()).remote(failed_with(code));
+        let (_, plan) = scene.settled();
+        let told = message(&plan);
+        assert!(told.contains("`source.credentials.secretRef`"), "{told}");
+        assert_eq!(told.contains("`source.cdn.authenticationKey.secretRef`"), named, "{told}");
+    }
+}
+
+#[test]
+fn other_keys_or_another_kms_key_are_tried_at_once_after_a_refused_start() {
+    let refusal =
+        |kind, code: &str| Trouble { code: code.into(), ..trouble(Call::Start, kind, Delivered::Refused) };
+    for (kind, code, at_once) in [
+        (TroubleKind::Missing, "OMS.0211", true),
+        (TroubleKind::Permission, "OMS.0216", true),
+        (TroubleKind::Invalid, "OMS.0217", true),
+        (TroubleKind::Invalid, "OMS.0064", false),
+    ] {
+        let (scene, plan) = held().resumed().now(5).troubled(refusal(kind, code)).settled();
+        assert_eq!(plan.step, Step::Rest, "{code}");
+        // The engine forgets the refusal when the other keys are on record.
+        let plan = scene.with(|scene| scene.keys = Keys::Ready(keys("two"))).now(6).plan();
+        assert_eq!(plan.step == START, at_once, "{code}: {:?}", plan.step);
     }
 }
 
