@@ -55,6 +55,7 @@ struct Serve {
 
 fn main() -> ExitCode {
     let Command::Serve(serve) = Arguments::parse().command;
+    allow_connections();
     match run(serve) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -101,6 +102,18 @@ async fn run(serve: Serve) -> Result<(), Box<dyn Error>> {
     }
     emulator.shutdown().await;
     Ok(())
+}
+
+/// Raises the limit of open files as far as this process may: every connection is one.
+fn allow_connections() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, getrlimit, setrlimit};
+        let mut limit = getrlimit(Resource::Nofile);
+        limit.current = limit.maximum;
+        // With fewer files there are fewer connections, and that is told when one cannot be accepted.
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
 }
 
 #[cfg(unix)]

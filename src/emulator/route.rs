@@ -115,6 +115,14 @@ pub struct Route {
     pub target: Option<String>,
 }
 
+/// Every operation at the port of OMS: name, method, path, who may call.
+pub fn cloud_operations() -> impl Iterator<Item = (&'static str, Method, &'static str, Access)> {
+    TABLE
+        .iter()
+        .filter(|line| line.door() == Door::Cloud)
+        .map(|line| (line.operation.name(), line.method.clone(), line.path, line.access))
+}
+
 impl Operation {
     /// Its name in the API reference.
     pub fn name(self) -> &'static str {

@@ -93,30 +93,43 @@ pub struct Signed<'a> {
     pub body: &'a [u8],
 }
 
-/// Checks the signature of a request with the secret key of its access key. `wall` is the time on the wall, never
-/// service time.
+/// Checks what can be checked before the body is there: the date, and that every signed header is. `wall` is the time
+/// on the wall, never service time.
+pub fn check_head(
+    authorization: &Authorization,
+    headers: &HeaderMap,
+    wall: Timestamp,
+) -> Result<(), SignatureError> {
+    let signed_at = read_date(date_of(headers)?).ok_or(SignatureError::DateMissing)?;
+    if wall.duration_since(signed_at).abs() > TOLERANCE {
+        return Err(SignatureError::Expired);
+    }
+    match authorization.signed_headers.iter().find(|name| !headers.contains_key(name.as_str())) {
+        Some(name) => Err(SignatureError::HeaderMissing(name.clone())),
+        None => Ok(()),
+    }
+}
+
+/// Checks the signature of a request with the secret key of its access key.
 pub fn verify(
     authorization: &Authorization,
     secret: &SecretString,
     request: Signed<'_>,
     wall: Timestamp,
 ) -> Result<(), SignatureError> {
-    let date = request
-        .headers
-        .get("x-sdk-date")
-        .and_then(|value| value.to_str().ok())
-        .ok_or(SignatureError::DateMissing)?
-        .trim();
-    let signed_at = read_date(date).ok_or(SignatureError::DateMissing)?;
-    if wall.duration_since(signed_at).abs() > TOLERANCE {
-        return Err(SignatureError::Expired);
-    }
+    check_head(authorization, request.headers, wall)?;
+    let date = date_of(request.headers)?;
     let canonical = canonical_request(authorization, request)?;
     let string_to_sign = format!("{ALGORITHM}\n{date}\n{}", hex_of_hash(canonical.as_bytes()));
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes())
         .map_err(|_| SignatureError::Wrong)?;
     mac.update(string_to_sign.as_bytes());
     mac.verify_slice(&authorization.signature).map_err(|_| SignatureError::Wrong)
+}
+
+fn date_of(headers: &HeaderMap) -> Result<&str, SignatureError> {
+    let date = headers.get("x-sdk-date").and_then(|value| value.to_str().ok());
+    date.map(str::trim).ok_or(SignatureError::DateMissing)
 }
 
 fn read_date(text: &str) -> Option<Timestamp> {

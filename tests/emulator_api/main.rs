@@ -4,6 +4,7 @@
 
 mod account;
 mod admin;
+mod bad_input;
 mod buckets;
 mod catalogue;
 #[path = "../contract/mod.rs"]
@@ -12,6 +13,8 @@ mod gateway;
 mod groups;
 mod identity;
 mod process;
+mod raw;
+mod robustness;
 mod sync;
 mod tasks;
 mod world;

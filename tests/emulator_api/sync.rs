@@ -15,7 +15,7 @@ use crate::{
 
 const UNKNOWN: &str = "0d146099-8cf4-437d-b6ef-88e043771c8b";
 
-fn body(changes: Value) -> Value {
+pub fn body(changes: Value) -> Value {
     let mut body = json!({
         "src_cloud_type": "AWS", "src_region": "eu-west-1", "src_bucket": "photos",
         "src_ak": "SOURCEKEY", "src_sk": SOURCE_SECRET,
@@ -29,7 +29,7 @@ fn body(changes: Value) -> Value {
     body
 }
 
-fn keys() -> Value {
+pub fn keys() -> Value {
     json!({
         "src_ak": "SOURCEKEY", "src_sk": SOURCE_SECRET, "dst_ak": "DESTINATIONKEY", "dst_sk": DESTINATION_SECRET,
     })
@@ -44,7 +44,7 @@ impl World {
         self.sync(Method::POST, "", Some(&body(changes))).await
     }
 
-    async fn created_sync(&self) -> String {
+    pub async fn created_sync(&self) -> String {
         self.create_sync(json!({})).await.expect_ok()["sync_task_id"].as_str().unwrap().to_owned()
     }
 
@@ -58,7 +58,7 @@ impl World {
         assert_eq!((answer.status.as_u16(), answer.text.as_str()), (200, ""));
     }
 
-    async fn stop_sync(&self, id: &str) -> Answer {
+    pub async fn stop_sync(&self, id: &str) -> Answer {
         self.sync(Method::POST, &format!("/{id}/stop"), None).await
     }
 

@@ -61,6 +61,9 @@ impl Config {
             }
             check_keys(&store.access_keys, &at("accessKeys"))?;
         }
+        if self.limits.connections == 0 || self.limits.arrival_ms == 0 {
+            return Err(wrong("limits", "needs positive `connections` and `arrivalMs`"));
+        }
         identity::check(&self.projects, &self.identity, &self.metadata)?;
         if !matches!(self.behaviour.not_found_status, 400 | 404) {
             return Err(wrong("behaviour.notFoundStatus", "must be 400 or 404"));

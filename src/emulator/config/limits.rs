@@ -46,6 +46,11 @@ pub struct Limits {
     /// Failed signatures in a row after which an access key is locked for five minutes of service time. The service
     /// does so after five. Default: never.
     pub failed_signatures: Option<u32>,
+    /// Connections that are open at once at the port of OMS, and likewise at that of the metadata service; one more is
+    /// answered with 503 and closed. Default 12000.
+    pub connections: usize,
+    /// Real milliseconds in which the head of a request must have come, and then its body. Default 30000.
+    pub arrival_ms: u64,
     /// Entries that the journal keeps; the oldest go first. Default 100000.
     pub journal_entries: usize,
 }
@@ -71,6 +76,8 @@ impl Default for Limits {
             max_bandwidth: 209_715_200,
             gateway: None,
             failed_signatures: None,
+            connections: 12_000,
+            arrival_ms: 30_000,
             journal_entries: 100_000,
         }
     }

@@ -17,7 +17,7 @@ use crate::emulator::{
     config::{Config, Limits, Project},
     route::Operation,
     service::Service,
-    signature::{Authorization, SignatureError, Signed, verify},
+    signature::{Authorization, SignatureError, Signed, check_head, verify},
     tasks::later,
     wire::refusal::{NO_RIGHTS, PROJECT_REFUSED, READ_ONLY, Refusal, TOKEN_MUST_BE_UPDATED, TOKEN_TOO_LARGE},
 };
@@ -168,9 +168,11 @@ impl Service {
         request: Signed<'_>,
         project: Option<&str>,
     ) -> Result<Caller, Refusal> {
-        let by_token = request.headers.contains_key("x-auth-token")
-            && !request.headers.contains_key(http::header::AUTHORIZATION);
-        let caller = if by_token { self.token_holder(request.headers)? } else { self.signer(request)? };
+        let caller = if is_by_token(request.headers) {
+            self.token_holder(request.headers)?
+        } else {
+            self.signer(request)?
+        };
         let Some(id) = project else { return Ok(caller) };
         let claimed = request.headers.get("x-project-id");
         if claimed.is_some_and(|claimed| claimed.as_bytes() != id.as_bytes()) {
@@ -206,30 +208,59 @@ impl Service {
         }
     }
 
+    /// Checks what can be checked before the body is there, so that nobody's body is read whose key nobody knows.
+    pub fn check_head(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        if is_by_token(headers) {
+            return self.token_holder(headers).map(|_| ());
+        }
+        let (authorization, pair) = self.named_key(headers)?;
+        let result = self.check_key(&authorization, &pair, headers).and_then(|()| {
+            check_head(&authorization, headers, self.clock.wall()).map_err(|error| refuse(&error))
+        });
+        if result.is_err() {
+            self.gate.count_failure(&authorization.access_key, true, self.clock.now());
+        }
+        result
+    }
+
     /// Whoever signed.
     fn signer(&self, request: Signed<'_>) -> Result<Caller, Refusal> {
-        let authorization = Authorization::read(request.headers).map_err(|error| refuse(&error))?;
-        let access = authorization.access_key.as_str();
-        let security_token = request.headers.get("x-security-token").and_then(|token| token.to_str().ok());
-        let unknown =
-            || Refusal::authentication(&format!("Get secretKey failed,ak:{access},err:ak not exist"));
-        let pair = self.key_pair(access).ok_or_else(unknown)?;
-        let (limits, now) = (&self.config.limits, self.clock.now());
-        self.gate.check_lock(access, limits, now)?;
-        let result = match (&pair.token, security_token) {
+        let (authorization, pair) = self.named_key(request.headers)?;
+        let result = self.check_key(&authorization, &pair, request.headers).and_then(|()| {
+            verify(&authorization, &pair.secret, request, self.clock.wall()).map_err(|error| refuse(&error))
+        });
+        self.gate.count_failure(&authorization.access_key, result.is_err(), self.clock.now());
+        result.map(|()| pair.caller)
+    }
+
+    /// The key that a request names, unless it is locked.
+    fn named_key(&self, headers: &HeaderMap) -> Result<(Authorization, KeyPair), Refusal> {
+        let authorization = Authorization::read(headers).map_err(|error| refuse(&error))?;
+        let pair =
+            self.key_pair(&authorization.access_key).ok_or_else(|| key_unknown(&authorization.access_key))?;
+        self.gate.check_lock(&authorization.access_key, &self.config.limits, self.clock.now())?;
+        Ok((authorization, pair))
+    }
+
+    /// Whether a temporary key comes with its token, and in time.
+    fn check_key(
+        &self,
+        authorization: &Authorization,
+        pair: &KeyPair,
+        headers: &HeaderMap,
+    ) -> Result<(), Refusal> {
+        let Some((wanted, end)) = &pair.token else { return Ok(()) };
+        match headers.get("x-security-token") {
             // Temporary keys are looked up by their token; without it nobody knows them.
-            (Some(_), None) => Err(unknown()),
-            (Some((wanted, _)), Some(token)) if wanted.expose_secret() != token => {
+            None => Err(key_unknown(&authorization.access_key)),
+            Some(token) if token.as_bytes() != wanted.expose_secret().as_bytes() => {
                 Err(Refusal::authentication(&TokenError::Unknown.to_string()))
             }
-            (Some((_, Some(end))), _) if *end <= self.clock.wall() => {
+            Some(_) if end.is_some_and(|end| end <= self.clock.wall()) => {
                 Err(Refusal::authentication(&TokenError::Expired.to_string()))
             }
-            _ => verify(&authorization, &pair.secret, request, self.clock.wall())
-                .map_err(|error| refuse(&error)),
-        };
-        self.gate.count_failure(access, result.is_err(), now);
-        result.map(|()| pair.caller)
+            Some(_) => Ok(()),
+        }
     }
 
     fn key_pair(&self, access: &str) -> Option<KeyPair> {
@@ -249,6 +280,15 @@ impl Service {
             token: Some((key.security_token.clone(), Some(key.expires_at))),
         })
     }
+}
+
+/// A signature comes before a token.
+fn is_by_token(headers: &HeaderMap) -> bool {
+    headers.contains_key("x-auth-token") && !headers.contains_key(http::header::AUTHORIZATION)
+}
+
+fn key_unknown(access: &str) -> Refusal {
+    Refusal::authentication(&format!("Get secretKey failed,ak:{access},err:ak not exist"))
 }
 
 fn refuse(error: &SignatureError) -> Refusal {

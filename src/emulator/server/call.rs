@@ -5,32 +5,35 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::body::{Body, Bytes};
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use axum::body::{Body, Bytes, HttpBody as _};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use hyper::body::Incoming;
 use serde_json::Value;
 
 use super::{
-    Exchange, Observer,
-    gateway::{ARRIVAL, Cut},
+    Exchange, body,
+    gateway::{Cut, Gateway},
 };
 use crate::emulator::{
     faults::{Fault, FaultKind},
     journal::Entry,
     operations::{self, Done},
-    route::{Access, Door, Route},
+    route::{Access, Route},
     service::{Service, random},
     signature::Signed,
-    wire::refusal::{BODY_TOO_LARGE, BODY_TOO_SLOW, NO_SUCH_API, Refusal, Shape},
+    wire::refusal::{HEADERS_TOO_LARGE, NO_SUCH_API, Refusal, Shape},
 };
 
 /// A signed body may be as long as this (OMS API reference 3.2).
 const LONGEST_BODY: usize = 12 * 1024 * 1024;
+/// A body of a call that everybody may make is no longer than this, as Keystone has it.
+const LONGEST_OPEN_BODY: usize = 112 * 1024;
+/// The names and values of all headers together. A token may have 16384 characters of it.
+const LONGEST_HEADERS: usize = 32 * 1024;
 
 /// A call on its way through the gateway.
 pub(super) struct Call<'a> {
-    service: &'a Arc<Service>,
-    observer: Option<&'a Observer>,
+    gateway: &'a Gateway,
     method: Method,
     uri: Uri,
     body: Bytes,
@@ -82,29 +85,23 @@ impl Answer {
 }
 
 impl<'a> Call<'a> {
-    pub(super) fn new(
-        service: &'a Arc<Service>,
-        observer: Option<&'a Observer>,
-        door: Door,
-        request: &Request<Incoming>,
-    ) -> Self {
+    pub(super) fn new(gateway: &'a Gateway, request: &Request<Incoming>) -> Self {
         Self {
-            service,
-            observer,
+            gateway,
             method: request.method().clone(),
             uri: request.uri().clone(),
             body: Bytes::new(),
             request_id: format!("{:016x}{:016x}", random(), random()),
             begun: Instant::now(),
-            at: service.clock.now(),
-            route: Route::of(door, request.method(), request.uri().path()),
+            at: gateway.service.clock.now(),
+            route: Route::of(gateway.door, request.method(), request.uri().path()),
             fault: None,
         }
     }
 
     pub(super) async fn answer(mut self, request: Request<Incoming>) -> Result<Response<Body>, Cut> {
         if let Some(route) = &self.route {
-            self.fault = self.service.faults.strike(
+            self.fault = self.service().faults.strike(
                 route.operation.name(),
                 route.project.as_deref(),
                 route.target.as_deref(),
@@ -130,25 +127,56 @@ impl<'a> Call<'a> {
 
     /// Reads the request, lets the gateway check it and OMS carry it out.
     async fn carry_out(&mut self, request: Request<Incoming>) -> Result<Done, Refusal> {
-        let Some(route) = &self.route else { return Err(NO_SUCH_API) };
-        let (parts, body) = request.into_parts();
-        let arrival = axum::body::to_bytes(Body::new(body), LONGEST_BODY);
-        self.body = match tokio::time::timeout(ARRIVAL, arrival).await {
-            Ok(Ok(body)) => body,
-            Ok(Err(_)) => return Err(BODY_TOO_LARGE),
-            Err(_) => return Err(BODY_TOO_SLOW),
+        let Some(route) = &self.route else {
+            let (parts, body) = request.into_parts();
+            body::discard(body, &parts.headers);
+            return Err(NO_SUCH_API);
         };
+        let (parts, mut body) = request.into_parts();
+        let longest = match route.operation.access() {
+            Access::Signed => LONGEST_BODY,
+            Access::Open | Access::Node => LONGEST_OPEN_BODY,
+        };
+        let read = match self.check_head(route, &parts.headers, body.is_end_stream()) {
+            Ok(()) => self.gateway.read_body(&mut body, longest).await,
+            Err(refusal) => Err(refusal),
+        };
+        // The room that the body takes is kept until the call is carried out.
+        let whole = match read {
+            Ok(whole) => whole,
+            Err(refusal) => {
+                body::discard(body, &parts.headers);
+                return Err(refusal);
+            }
+        };
+        self.body = whole.bytes.clone();
         let (query, body) = (parts.uri.query().unwrap_or_default(), &*self.body);
         let signed =
             Signed { method: &parts.method, path: parts.uri.path(), query, headers: &parts.headers, body };
         let caller = match route.operation.access() {
             Access::Signed => {
-                Some(self.service.authenticate(route.operation, signed, route.project.as_deref())?)
+                Some(self.service().authenticate(route.operation, signed, route.project.as_deref())?)
             }
             Access::Open | Access::Node => None,
         };
         let (caller, headers) = (caller.as_ref(), &parts.headers);
-        self.service.carry_out(operations::Request { route, caller, headers, query, body }).await
+        self.service().carry_out(operations::Request { route, caller, headers, query, body }).await
+    }
+
+    /// What can be checked before the body is read.
+    fn check_head(&self, route: &Route, headers: &HeaderMap, is_bodyless: bool) -> Result<(), Refusal> {
+        let length: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        if length > LONGEST_HEADERS {
+            return Err(HEADERS_TOO_LARGE);
+        }
+        if route.operation.access() == Access::Signed && !is_bodyless {
+            self.service().check_head(headers)?;
+        }
+        Ok(())
+    }
+
+    fn service(&self) -> &'a Arc<Service> {
+        &self.gateway.service
     }
 
     /// A fault before the call is carried out. `None`: go on.
@@ -160,7 +188,7 @@ impl<'a> Call<'a> {
             }
             FaultKind::Hang => {
                 self.note(None, "hang".to_owned(), None);
-                self.service.stopping.cancelled().await;
+                self.service().stopping.cancelled().await;
                 Some(Err(Cut))
             }
             FaultKind::CutBefore | FaultKind::LostReply => {
@@ -190,7 +218,7 @@ impl<'a> Call<'a> {
             }
             FaultKind::Hang => {
                 self.note(None, code, done);
-                self.service.stopping.cancelled().await;
+                self.service().stopping.cancelled().await;
                 Err(Cut)
             }
             FaultKind::Delay => {
@@ -214,7 +242,7 @@ impl<'a> Call<'a> {
         let delay = Duration::from_millis(fault.delay_ms.unwrap_or(0));
         tokio::select! {
             () = tokio::time::sleep(delay) => {}
-            () = self.service.stopping.cancelled() => {}
+            () = self.service().stopping.cancelled() => {}
         }
     }
 
@@ -222,7 +250,7 @@ impl<'a> Call<'a> {
         match fault.kind {
             FaultKind::Throttle => {
                 let (requests, minutes) = self
-                    .service
+                    .service()
                     .config
                     .limits
                     .gateway
@@ -268,7 +296,7 @@ impl<'a> Call<'a> {
     fn note(&self, status: Option<u16>, outcome: String, done: Option<&Done>) {
         let route = self.route.as_ref();
         let created = done.and_then(|done| done.target.clone());
-        self.service.journal.add(Entry {
+        self.service().journal.add(Entry {
             seq: 0,
             at: self.at,
             operation: self.operation(),
@@ -288,7 +316,7 @@ impl<'a> Call<'a> {
     }
 
     fn respond(&self, answer: Answer, by_fault: bool) -> Response<Body> {
-        if let Some(observer) = self.observer {
+        if let Some(observer) = &self.gateway.observer {
             observer(&Exchange {
                 operation: self.operation(),
                 method: self.method.to_string(),

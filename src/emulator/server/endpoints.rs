@@ -95,7 +95,7 @@ impl Endpoints {
             "sts": self.sts,
             "metadata": self.metadata,
             "podIdentity": self.pod_identity,
-            "podIdentityToken": self.pod_identity_token.as_ref().map(|token| token.expose_secret()),
+            "podIdentityToken": self.pod_identity_token.as_ref().map(SecretString::expose_secret),
             "admin": self.admin,
             "projects": projects,
             "stores": stores,

@@ -1,6 +1,7 @@
 //! Starts and ends everything: one HTTP server for OMS, IAM and STS, one for what nodes and pods find, and one for the
 //! admin API.
 
+mod body;
 mod call;
 mod endpoints;
 mod exchange;
@@ -10,6 +11,7 @@ use std::{fmt, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{net::TcpListener, task::JoinHandle};
 
+use self::gateway::Gateway;
 pub use self::{
     endpoints::{Endpoints, ProjectAccess},
     exchange::{Exchange, Observer},
@@ -162,8 +164,8 @@ impl Emulator {
         service.resume_runs();
         let servers = vec![
             tokio::spawn(Arc::clone(&service).serve_queue()),
-            tokio::spawn(gateway::serve(oms, Door::Cloud, Arc::clone(&service), observer)),
-            tokio::spawn(gateway::serve(node_listener, Door::Node, Arc::clone(&service), None)),
+            tokio::spawn(Gateway::new(Door::Cloud, Arc::clone(&service), observer).serve(oms)),
+            tokio::spawn(Gateway::new(Door::Node, Arc::clone(&service), None).serve(node_listener)),
             tokio::spawn({
                 let service = Arc::clone(&service);
                 async move {

@@ -141,6 +141,12 @@ refusals! {
     BODY_TOO_LARGE = 413 "APIGW.0201" "Request entity too large";
     /// The body did not arrive in time.
     BODY_TOO_SLOW = 408 "APIGW.0201" "Request timed out";
+    /// More connections than there are places.
+    TOO_MANY_CONNECTIONS = 503 "APIGW.0201" "Too many connections";
+    /// The body broke off, or is no HTTP.
+    BODY_BROKEN = 400 "APIGW.0201" "The request body is incomplete";
+    /// The head is longer than the gateway takes.
+    HEADERS_TOO_LARGE = 403 "S3M.0162" "The request header fields are too large.";
     /// Task ID that is no number.
     INVALID_TASK_ID = 400 "OMS.0054" "Invalid task ID.";
     /// Source values that make no sense together.
