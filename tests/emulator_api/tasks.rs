@@ -431,7 +431,8 @@ async fn failed_objects_are_recorded_and_can_be_sent_again_alone() {
 #[tokio::test]
 async fn url_lists_lead_to_loopback_addresses_unless_a_host_is_allowed() {
     let run = |sources: Value| async move {
-        let (_emulator, world) = World::start(config(json!({ "httpSources": sources }))).await;
+        let settings = json!({ "httpSources": sources, "mover": { "outageWaitMs": 0 } });
+        let (_emulator, world) = World::start(config(settings)).await;
         // `.invalid` never resolves, so what is allowed fails in another way than what is not.
         let lines = "http://files.invalid/x\tx\n";
         world.put_destination("lists/urls.txt", "text/plain", lines.into()).await;

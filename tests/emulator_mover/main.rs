@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use jiff::civil::time;
 use oms_operator::emulator::mover::{
     Checkpoint, Clock, ConsistencyCheck, Context, Control, Job, ListFile, Outcome, OverwriteMode, Progress,
-    Source, StoragePolicy, TaskType, Window, parts, run,
+    Settings, Source, StoragePolicy, Survey, TaskType, Window, parts, run,
 };
 
 #[tokio::test]
@@ -30,7 +30,8 @@ async fn the_parts_of_a_prefix_are_copied_once_together() {
         bench.source.put(key, b"x").await;
     }
     let job = Job { object_keys: vec!["many/".into(), "few/".into(), "none/".into()], ..bench.job() };
-    let parts = parts(&job, 600, &*bench.clock).await.unwrap();
+    let parts =
+        parts(&job, 600, Survey { clock: &*bench.clock, settings: &Settings::default() }).await.unwrap();
     let mut copied = Vec::new();
     for part in &parts {
         let job = Job { object_keys: vec![part.prefix.clone()], range: part.range.clone(), ..bench.job() };

@@ -110,10 +110,11 @@ impl Service {
             message: "The group has lost its keys".to_owned(),
         })?;
         let job = self.job(&group.definition, keys)?;
+        let survey = mover::Survey { clock: &self.clock, settings: &self.config.mover };
         // It is the end of the group that is announced.
         let whole = &Definition { notification: None, ..group.definition.clone() };
         if whole.task_type == TaskType::Prefix {
-            let parts = mover::parts(&job, self.config.behaviour.group_task_objects, &self.clock).await;
+            let parts = mover::parts(&job, self.config.behaviour.group_task_objects, survey).await;
             let definition = |part: mover::Part| Definition {
                 object_keys: Some(vec![part.prefix]),
                 range: part.range,
@@ -121,7 +122,7 @@ impl Service {
             };
             parts.map(|parts| parts.into_iter().map(definition).collect()).map_err(failure)
         } else {
-            let files = mover::list_files(&job, self.config.limits.group_list_files, &self.clock).await;
+            let files = mover::list_files(&job, self.config.limits.group_list_files, survey).await;
             let definition = |key: String| {
                 let mut definition = whole.clone();
                 if let Some(list) = &mut definition.list_file {

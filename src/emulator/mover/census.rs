@@ -5,7 +5,27 @@ use super::failure::{Kind, Side, Trouble, failed};
 use super::job::{Job, KeyRange, Source};
 use super::s3::{self, Endpoint, Page};
 use super::selection::{Selector, selectors};
-use super::{Clock, Outcome};
+use super::{Clock, Outcome, Settings};
+
+/// How long a side is waited for that is not there.
+const UNREACHABLE_FOR: Duration = Duration::from_secs(7);
+/// Between two attempts.
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+
+/// What a look needs besides a job.
+#[derive(Clone, Copy)]
+pub struct Survey<'a> {
+    /// Emulated time, for pauses.
+    pub clock: &'a dyn Clock,
+    /// How patient it is.
+    pub settings: &'a Settings,
+}
+
+impl std::fmt::Debug for Survey<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Survey").field("settings", self.settings).finish_non_exhaustive()
+    }
+}
 
 /// Objects under one prefix that one task is to copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,12 +41,12 @@ pub struct Part {
 ///
 /// # Errors
 /// The failure of the group: the source cannot be listed, or there is nothing to copy.
-pub async fn parts(job: &Job, most: usize, clock: &dyn Clock) -> Result<Vec<Part>, Outcome> {
+pub async fn parts(job: &Job, most: usize, survey: Survey<'_>) -> Result<Vec<Part>, Outcome> {
     let source = source(job)?.ok_or_else(|| failed("TRF.0012", "A URL source has no prefixes"))?;
     let mut parts = Vec::new();
     for selector in selectors(job) {
         if let Selector::Prefix(prefix) = selector {
-            split(&source, prefix, most.max(1), clock, &mut parts).await?;
+            split(&source, prefix, most.max(1), survey, &mut parts).await?;
         }
     }
     if parts.is_empty() {
@@ -39,7 +59,7 @@ async fn split(
     source: &Endpoint,
     prefix: String,
     most: usize,
-    clock: &dyn Clock,
+    survey: Survey<'_>,
     parts: &mut Vec<Part>,
 ) -> Result<(), Outcome> {
     let mut token: Option<String> = None;
@@ -47,7 +67,7 @@ async fn split(
     let mut last: Option<String> = None;
     let mut objects = 0;
     loop {
-        let page = patiently(clock, || source.list(&prefix, None, token.as_deref(), 1000)).await?;
+        let page = patiently(survey, || source.list(&prefix, None, token.as_deref(), 1000)).await?;
         for object in page.objects {
             // Only now it is known that the part is not the last one.
             if objects == most {
@@ -75,9 +95,9 @@ async fn split(
 ///
 /// # Errors
 /// The failure of the group: source, bucket or folder cannot be read, the folder holds no list, or too many.
-pub async fn list_files(job: &Job, most: usize, clock: &dyn Clock) -> Result<Vec<String>, Outcome> {
+pub async fn list_files(job: &Job, most: usize, survey: Survey<'_>) -> Result<Vec<String>, Outcome> {
     if let Some(source) = source(job)? {
-        patiently(clock, || source.probe()).await?;
+        patiently(survey, || source.probe()).await?;
     }
     let folder = job.list_file.as_ref().ok_or_else(|| failed("S3M.1042", "The group has no list files"))?;
     let holder = s3_endpoint(Side::Destination, &job.destination, false)?
@@ -87,7 +107,7 @@ pub async fn list_files(job: &Job, most: usize, clock: &dyn Clock) -> Result<Vec
     let mut token: Option<String> = None;
     loop {
         let Page { objects, next } =
-            patiently(clock, || holder.list(&folder.key, None, token.as_deref(), 1000)).await.map_err(
+            patiently(survey, || holder.list(&folder.key, None, token.as_deref(), 1000)).await.map_err(
                 |outcome| match outcome {
                     Outcome::Failed { code, .. } if matches!(code.as_str(), "TRF.0051" | "TRF.0058") => failed(
                         "TRF.0013",
@@ -136,17 +156,26 @@ fn s3_endpoint(
     Endpoint::new(side, http, location, requester_pays).map_err(|trouble| trouble.outcome())
 }
 
-/// Repeats what an endpoint could not do for now, with growing pauses of emulated time.
-async fn patiently<T, F>(clock: &dyn Clock, attempt: impl Fn() -> F) -> Result<T, Outcome>
+/// Repeats what an endpoint could not do for now, with growing pauses of emulated time. A side that fails or throttles is
+/// waited for as long as a task would; one that is not there at all was probably never there.
+async fn patiently<T, F>(survey: Survey<'_>, attempt: impl Fn() -> F) -> Result<T, Outcome>
 where
     F: Future<Output = Result<T, Trouble>>,
 {
-    let mut pause = Duration::from_secs(1);
+    let (mut pause, mut waited) = (Duration::from_secs(1), Duration::ZERO);
     loop {
         match attempt().await {
-            Err(trouble) if trouble.is_worth_another_attempt() && pause < Duration::from_secs(8) => {
-                clock.wait(pause).await;
-                pause *= 2;
+            Err(trouble) if trouble.is_worth_another_attempt() => {
+                let limit = match trouble.kind {
+                    Kind::Failing | Kind::Throttled => survey.settings.outage_wait(),
+                    _ => UNREACHABLE_FOR,
+                };
+                if waited >= limit {
+                    return Err(trouble.outcome());
+                }
+                survey.clock.wait(pause).await;
+                waited += pause;
+                pause = (pause * 2).min(LONGEST_PAUSE);
             }
             Err(trouble) if trouble.side == Side::Source && trouble.kind == Kind::Denied => {
                 return Err(failed("TRF.0027", "Listing the source bucket was refused"));

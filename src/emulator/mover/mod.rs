@@ -32,7 +32,7 @@ use jiff::civil::Time;
 use jiff::tz::TimeZone;
 use tokio::sync::watch;
 
-pub use census::{Part, list_files, parts};
+pub use census::{Part, Survey, list_files, parts};
 pub use checkpoint::{Checkpoint, Counters, FailedObject, LIST_SEGMENT, Place, WINDOW};
 pub(crate) use job::optional_secret_text;
 pub use job::{

@@ -1,4 +1,4 @@
-//! Lists, faults, secrets, notifications, and what a group keeps over a SIGKILL.
+//! Lists, faults, secrets, and what a group keeps over a SIGKILL.
 
 use reqwest::Method;
 use serde_json::json;
@@ -145,24 +145,4 @@ async fn groups_survive_a_kill_and_a_creation_makes_its_tasks_once() {
     assert_eq!(world.group_act(&paused, "start", Some(&keys(json!({})))).await.status, 200);
     world.group_reaches(&paused, 6).await;
     drop(program);
-}
-
-#[tokio::test]
-async fn the_end_of_a_group_is_announced_once_and_not_the_ends_of_its_tasks() {
-    let (_emulator, world) = World::start(config(json!({ "behaviour": { "groupTaskObjects": 1 } }))).await;
-    let urn = format!("urn:smn:cn-north-4:{PROJECT}:ends");
-    let smn = json!({ "topic_urn": urn, "trigger_conditions": ["SUCCESS", "FAILURE"] });
-    let id = world.group_created(&group(json!({ "smn_config": smn }))).await;
-    let done = world.group_reaches(&id, 6).await;
-    assert_eq!(
-        (&done["smn_config"]["notify_result"], &done["smn_config"]["topic_name"]),
-        (&json!(true), &json!("ends"))
-    );
-    let members = world.members(&id).await;
-    assert_eq!(members.len(), 3);
-    assert!(members.iter().all(|task| task["smn_info"].is_null()), "{members:?}");
-    let told = world.admin(Method::GET, "/notifications", None).await.expect_ok();
-    let told = told["notifications"].as_array().unwrap();
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert_eq!((&told[0]["groupId"], &told[0]["trigger"]), (&json!(id), &json!("SUCCESS")));
 }
