@@ -20,8 +20,8 @@ pub const DEFAULT_NAMESPACE: &str = "oms-operator-system";
 /// Name of the lease.
 pub const LEASE_NAME: &str = "oms-operator";
 /// How long after `sentAt` a create whose outcome is unknown stays possible: OMS refuses an `X-Sdk-Date` older than
-/// 15 minutes. The signature can be three minutes younger than `sentAt` (one that the plan allows, two in the queue
-/// for the budget's permit), and clocks and lists may lag: two more.
+/// 15 minutes. The signature can be three minutes younger than `sentAt` (one that the plan allows, two for
+/// credentials and the budget's permit, a second request after a 401 included), and clocks and lists may lag: two more.
 pub const CREATE_FENCE: Duration = Duration::from_mins(20);
 
 const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";

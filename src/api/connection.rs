@@ -35,6 +35,18 @@ use super::{SecretRef, rules};
         type_ = "string",
         json_path = r#".status.conditions[?(@.type=="Ready")].reason"#
     ),
+    printcolumn(
+        name = "Credentials",
+        type_ = "string",
+        priority = 1,
+        json_path = ".status.credentials.source"
+    ),
+    printcolumn(
+        name = "Valid-Until",
+        type_ = "string",
+        priority = 1,
+        json_path = ".status.credentials.validUntil"
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
@@ -107,6 +119,18 @@ impl JsonSchema for Connection {
         name = "Reason",
         type_ = "string",
         json_path = r#".status.conditions[?(@.type=="Ready")].reason"#
+    ),
+    printcolumn(
+        name = "Credentials",
+        type_ = "string",
+        priority = 1,
+        json_path = ".status.credentials.source"
+    ),
+    printcolumn(
+        name = "Valid-Until",
+        type_ = "string",
+        priority = 1,
+        json_path = ".status.credentials.validUntil"
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]

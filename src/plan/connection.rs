@@ -34,8 +34,8 @@ pub fn tell(
     };
     let absent: &[&str] = match refusal {
         None => {
-            set(types::READY, true, Reason::Connected, "OMS accepted a signed call");
-            set(types::CREDENTIALS_READY, true, Reason::CredentialsResolved, "The keys work");
+            set(types::READY, true, Reason::Connected, "OMS accepted a call with these credentials");
+            set(types::CREDENTIALS_READY, true, Reason::CredentialsResolved, "The credentials work");
             &[types::STALLED, types::RECONCILING]
         }
         Some(Refusal { reason, message, hopeless }) => {

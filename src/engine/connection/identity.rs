@@ -71,10 +71,10 @@ impl Engine {
             let (reason, message) = secrets::not_found(&reference.name, FIELD);
             return Ok(Err(refuse(reason, message)));
         };
-        Ok(self.from_secret(spec, reference, &secret, settings))
+        Ok(self.read_secret(spec, reference, &secret, settings))
     }
 
-    fn from_secret(
+    fn read_secret(
         &self,
         spec: &ConnectionSpec,
         reference: &SecretRef,

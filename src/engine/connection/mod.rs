@@ -36,6 +36,9 @@ const REFUSED_KEYS_PAUSE: Duration = Duration::from_mins(10);
 /// How long a connection rests at least between two renewals.
 const SHORTEST_REST: Duration = Duration::from_millis(250);
 
+/// How long it rests when a renewal is due but failed.
+const REST_AFTER_FAILURE: Duration = Duration::from_secs(10);
+
 /// What the two kinds have in common.
 pub trait AnyConnection:
     Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned + Send + Sync + 'static
@@ -189,9 +192,12 @@ impl Engine {
     /// clock.
     fn until_due(&self, uid: &str, check: Duration) -> Duration {
         let due = self.sessions.get(uid).and_then(|session| session.credentials.renewal_due());
-        let until =
-            due.map(|due| Duration::try_from(due.duration_since(Timestamp::now())).unwrap_or_default());
-        until.map_or(check, |until| check.min(until.max(SHORTEST_REST)))
+        let Some(due) = due else { return check };
+        match Duration::try_from(due.duration_since(Timestamp::now())) {
+            Ok(until) if !until.is_zero() => check.min(until.max(SHORTEST_REST)),
+            // A renewal failed; what is held still holds.
+            _ => check.min(REST_AFTER_FAILURE),
+        }
     }
 
     /// The session, if it was made from this very spec and Secret, and nobody asks for a look.

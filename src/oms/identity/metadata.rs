@@ -65,7 +65,7 @@ impl Metadata {
             return Err(none(KEYS, summary, Class::Missing, Some(REMEDY)));
         }
         if !told.status.is_success() {
-            let secrets: Vec<_> = token.iter().map(|token| token.expose_secret()).collect();
+            let secrets: Vec<_> = token.iter().map(secrecy::ExposeSecret::expose_secret).collect();
             return Err(self.exchange.refusal(KEYS, &told, &secrets, REMEDY));
         }
         temporary_keys(&told.body).ok_or_else(|| self.exchange.unreadable(KEYS, "an unexpected body"))

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 
+use super::exchange::none;
 use super::{Issued, Proof};
 use crate::oms::codes::Class;
 use crate::oms::error::Error;
@@ -126,10 +127,8 @@ impl<I: Issue> Renewal<I> {
             Some(held) if !held.is_due(Timestamp::now()) => Ok(held),
             Some(held) if !held.has_ended(Timestamp::now()) => match self.ask(gate).await {
                 Ok(new) => Ok(new),
-                Err(error) => {
-                    tracing::warn!(error = %error, "credentials could not be renewed yet; the old ones still hold");
-                    Ok(held)
-                }
+                // It was logged; until its end the old one is as good.
+                Err(_) => Ok(held),
             },
             _ => self.ask(gate).await,
         }
@@ -161,7 +160,11 @@ impl<I: Issue> Renewal<I> {
         {
             return Err(error.clone());
         }
-        match self.issuer.issue().await {
+        let asked = self.issuer.issue().await.and_then(|issued| match issued.expires_at {
+            Some(end) if end <= Timestamp::now() => Err(ended(end)),
+            _ => Ok(issued),
+        });
+        match asked {
             Ok(issued) => {
                 let held = Arc::new(Held::new(issued, self.issuer.margin(), Timestamp::now()));
                 *self.held.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&held));
@@ -169,12 +172,20 @@ impl<I: Issue> Renewal<I> {
                 Ok(held)
             }
             Err(error) => {
+                tracing::warn!(error = %error, "no credentials from their source");
                 let pause = if error.class() == Class::Credential { PAUSE_AFTER_REFUSAL } else { PAUSE };
                 *failed = Some((error.clone(), Instant::now() + pause));
                 Err(error)
             }
         }
     }
+}
+
+/// The error of a source whose gift had ended before it came.
+fn ended(end: Timestamp) -> Error {
+    let summary = format!("The source of the credentials gave some that ended at {end:.0}");
+    let remedy = "Check the clock of the node; the operator tries again by itself";
+    none("Renewal", summary, Class::Missing, Some(remedy))
 }
 
 #[cfg(test)]
@@ -288,6 +299,17 @@ mod tests {
         assert_eq!(renewal.asked(), 2, "it was tried");
         renewal.current().await.unwrap();
         assert_eq!(renewal.asked(), 2, "and is left alone for a while");
+    }
+
+    #[tokio::test]
+    async fn what_ended_before_it_came_is_no_credential() {
+        let renewal = Counting::renewal(Duration::ZERO);
+        let error = renewal.current().await.err().unwrap();
+        assert!(error.lacks_credentials(), "{error}");
+        assert!(error.remedy().unwrap().starts_with("Check the clock"));
+        assert!(renewal.held().is_none());
+        renewal.current().await.err().unwrap();
+        assert_eq!(renewal.asked(), 1, "it is not asked at every call");
     }
 
     #[tokio::test]
