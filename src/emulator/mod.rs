@@ -4,8 +4,11 @@
 //! a second time, so that a misread field fails a test instead of being mirrored.
 pub mod admin;
 pub mod attempts;
+pub mod cdn;
 pub mod clock;
+pub mod clouds;
 pub mod config;
+pub mod credentials;
 pub mod faults;
 pub mod groups;
 pub mod identity;

@@ -228,6 +228,7 @@ mod tests {
             region: region.to_owned(),
             endpoint: "http://127.0.0.1:1".to_owned(),
             first_key: None,
+            keys: Vec::new(),
             embedded: None,
         }
     }

@@ -87,6 +87,7 @@ operations! {
     ShowBucketList               POST   "/v2/{project}/objectstorage/buckets"           Signed;
     ShowBucketObjects            POST   "/v2/{project}/objectstorage/buckets/objects"   Signed;
     ShowBucketRegion             POST   "/v2/{project}/objectstorage/buckets/regions"   Signed;
+    ShowCdnInfo                  POST   "/v2/{project}/objectstorage/buckets/cdn-info"  Signed;
     CheckPrefix                  POST   "/v2/{project}/objectstorage/buckets/prefix"    Signed;
     CheckUrlSourceListFileFormat POST   "/v2/{project}/objectstorage/buckets/url-source-list-file" Signed;
     ShowCloudType                GET    "/v2/{project}/objectstorage/cloud-type"        Signed;

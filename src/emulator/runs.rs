@@ -3,18 +3,20 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+use secrecy::SecretString;
 use tokio::sync::watch;
 
 use super::{
+    cdn::sign::Scheme,
     clock::Clock,
-    mover::{self, Checkpoint, Control, Job, Keys, Outcome, Progress, Source},
+    mover::{self, CdnSource, Checkpoint, Control, Job, Outcome, Progress, Source},
     persist::Record,
     service::{Run, Service, State},
     sync::run::SyncRun,
     tasks::{Failure, MemberOf, Status, Task, later, milliseconds},
     wire::{
         bandwidth::BandwidthWindow,
-        request::{Definition, SourceKeys, TaskKeys, has_crc64},
+        request::{Cdn, Definition, TaskKeys, has_crc64},
     },
 };
 
@@ -187,21 +189,9 @@ impl Service {
         } else {
             let (cloud, region) = (definition.cloud_type.as_str(), definition.source_region.as_str());
             let store = self.stores.find(cloud, region).ok_or_else(|| missing("TRF.0157", cloud, region))?;
-            let keys = match &keys.source {
-                SourceKeys::Pair(keys) => Some(keys.clone()),
-                SourceKeys::OfStore => store.first_key.as_ref().map(|(access, secret)| Keys {
-                    access_key: access.clone(),
-                    secret_key: secret.clone(),
-                    security_token: None,
-                }),
-                SourceKeys::None => None,
-            };
-            let keys = keys.ok_or_else(|| Failure {
-                code: "TRF.0161".to_owned(),
-                message: format!(
-                    "The store `{}` has no `accessKeys` that a connection string could stand for",
-                    store.name
-                ),
+            let keys = keys.source.open(store).map_err(|unusable| Failure {
+                code: unusable.code.to_owned(),
+                message: unusable.message.to_owned(),
             })?;
             Source::S3(store.location(region, &definition.source_bucket, keys))
         };
@@ -216,6 +206,7 @@ impl Service {
             group: None,
             task_type: definition.task_type,
             source,
+            cdn: self.cdn_source(definition.cdn.as_ref(), keys.cdn.as_ref())?,
             object_keys: definition.object_keys.clone().unwrap_or_default(),
             range: definition.range.clone(),
             list_file: definition.list_file.clone(),
@@ -231,6 +222,31 @@ impl Service {
             requester_pays: definition.enable_requester_pays,
             source_has_crc64: has_crc64(&definition.cloud_type),
         })
+    }
+
+    /// The CDN that objects of a source are fetched through. Where none is configured, nothing is known of any, and objects
+    /// are read from their bucket.
+    pub fn cdn_source(
+        &self,
+        cdn: Option<&Cdn>,
+        key: Option<&SecretString>,
+    ) -> Result<Option<CdnSource>, Failure> {
+        let cdns = self.stores.cdns();
+        let Some(cdn) = cdn.filter(|_| !cdns.is_empty()) else { return Ok(None) };
+        let route = cdns.find(&cdn.domain).ok_or_else(|| Failure {
+            code: "TRF.0157".to_owned(),
+            message: format!(
+                "Nobody answers for the domain {}; add it to `cdns` or `embeddedCdns`",
+                cdn.domain
+            ),
+        })?;
+        Ok(Some(CdnSource {
+            domain: cdn.domain.clone(),
+            protocol: cdn.protocol.clone(),
+            endpoint: route.endpoint.clone(),
+            scheme: Scheme::named(&cdn.authentication_type).unwrap_or(Scheme::None),
+            key: key.cloned(),
+        }))
     }
 
     fn keep_checkpoint(&self, id: u64, checkpoint: &Checkpoint) {

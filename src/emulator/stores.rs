@@ -6,9 +6,9 @@ use rusty_s3::{Bucket, Credentials, S3Action as _, UrlStyle};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
+    cdn::Cdns,
     mover::{Keys, ListFile, Location},
     store::{StoreBehaviour, StoreHandle},
-    wire::request::SourceKeys,
 };
 
 /// An S3 endpoint, embedded or elsewhere.
@@ -24,6 +24,8 @@ pub struct StoreAddress {
     pub endpoint: String,
     /// Access key and secret of the store, for people who want to use it.
     pub first_key: Option<(String, SecretString)>,
+    /// All configured key pairs. Empty where only the store itself knows which it accepts.
+    pub keys: Vec<(String, SecretString)>,
     /// How it behaves, where the emulator itself runs it.
     pub embedded: Option<Embedded>,
 }
@@ -38,18 +40,12 @@ pub struct Embedded {
 }
 
 impl StoreAddress {
-    /// The keys that a request brings for the store. A connection string or a service account stands for the store's
-    /// own first key. `None`: the store has none, or the request brings nothing.
-    pub fn keys(&self, keys: &SourceKeys) -> Option<Keys> {
-        match keys {
-            SourceKeys::Pair(keys) => Some(keys.clone()),
-            SourceKeys::OfStore => self.first_key.as_ref().map(|(access, secret)| Keys {
-                access_key: access.clone(),
-                secret_key: secret.clone(),
-                security_token: None,
-            }),
-            SourceKeys::None => None,
-        }
+    /// Whether the store may accept a key pair: it is one of those configured, or none is.
+    pub fn may_accept(&self, pair: &Keys) -> bool {
+        let is_it = |(access, secret): &(String, SecretString)| {
+            *access == pair.access_key && secret.expose_secret() == pair.secret_key.expose_secret()
+        };
+        self.keys.is_empty() || self.keys.iter().any(is_it)
     }
 
     /// A bucket of the store, for a mover that asks for it in this region.
@@ -67,6 +63,7 @@ impl StoreAddress {
 #[derive(Clone, Debug)]
 pub struct Stores {
     stores: Vec<StoreAddress>,
+    cdns: Cdns,
     http: reqwest::Client,
 }
 
@@ -117,7 +114,17 @@ impl Stores {
             // What is encoded has to be seen as that.
             .no_gzip()
             .build()?;
-        Ok(Self { stores, http })
+        Ok(Self { stores, cdns: Cdns::new(Vec::new())?, http })
+    }
+
+    /// The same stores, with these CDNs in front of them.
+    pub fn behind(self, cdns: Cdns) -> Self {
+        Self { cdns, ..self }
+    }
+
+    /// CDNs in front of the stores.
+    pub fn cdns(&self) -> &Cdns {
+        &self.cdns
     }
 
     /// All stores, in the order of the configuration, the embedded ones last.
@@ -167,6 +174,19 @@ impl Stores {
                 .iter()
                 .any(|code| text.contains(&format!("<Code>{code}</Code>")));
         Err(if about_keys { BucketProblem::Keys } else { BucketProblem::Access })
+    }
+
+    /// The ETag of an object; `None` where there is no such object, or the keys do not open it.
+    pub async fn etag(
+        &self,
+        (store, region, bucket): (&StoreAddress, &str, &str),
+        key: &str,
+        keys: &Keys,
+    ) -> Option<String> {
+        let bucket = open(store, region, bucket)?;
+        let url = bucket.head_object(Some(&credentials(keys)), key).sign(VALIDITY);
+        let answer = self.http.head(url).send().await.ok().filter(|answer| answer.status().is_success())?;
+        answer.headers().get(http::header::ETAG)?.to_str().ok().map(str::to_owned)
     }
 
     /// Looks at a list file without reading it all.
@@ -252,6 +272,7 @@ mod tests {
             region: region.to_owned(),
             endpoint: "http://127.0.0.1:1".to_owned(),
             first_key: None,
+            keys: Vec::new(),
             embedded: None,
         }
     }

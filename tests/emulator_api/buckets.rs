@@ -56,8 +56,12 @@ async fn the_buckets_of_an_account_are_a_bare_list() {
     assert_eq!(world.ask("", source(json!({}))).await.expect_ok(), json!(["films", "photos"]));
     let own = json!({ "cloud_type": "HEC", "ak": "DESTINATIONKEY", "sk": DESTINATION_SECRET });
     assert_eq!(world.ask("", own).await.expect_ok(), json!(["archive"]));
-    let azure = json!({ "cloud_type": "Azure", "connection_string": "DefaultEndpointsProtocol=https" });
-    assert_eq!(world.ask("", azure).await.expect_ok(), json!([]));
+    let azure = |key: &str| {
+        let text = format!("DefaultEndpointsProtocol=https;AccountName=SOURCEKEY;AccountKey={key}");
+        json!({ "cloud_type": "Azure", "connection_string": text })
+    };
+    assert_eq!(world.ask("", azure(SOURCE_SECRET)).await.expect_ok(), json!([]));
+    world.ask("", azure("b3RoZXI=")).await.expect_refusal(400, "OMS.1016");
     for (body, code) in [
         (source(json!({ "sk": "wrong" })), "OMS.1016"),
         (source(json!({ "ak": "UNKNOWN" })), "OMS.1016"),

@@ -7,6 +7,7 @@ mod admin;
 mod bad_input;
 mod buckets;
 mod catalogue;
+mod clouds;
 #[path = "../contract/mod.rs"]
 mod contract;
 mod gateway;

@@ -92,6 +92,7 @@ impl Bench {
             range: None,
             task_type: TaskType::Prefix,
             source: Source::S3(location(&self.source_store.endpoint(), "source")),
+            cdn: None,
             object_keys: vec![String::new()],
             list_file: None,
             destination: location(&self.destination_store.endpoint(), "destination"),

@@ -43,6 +43,7 @@ fn from<'w>(world: &'w World, cloud: &str) -> Draft<'w> {
 async fn every_cloud_with_buckets_can_be_copied_from() {
     let world = Setup::default().every_cloud().start().await;
     world.put_objects(3).await;
+    // Account and key of both are those of the store that stands for the clouds.
     let (access, secret) = (&world.source_keys.access, &world.source_keys.secret);
     let connection = format!("DefaultEndpointsProtocol=https;AccountName={access};AccountKey={secret}");
     world.secret("azure", &[("CONNECTION", &connection)]).await;

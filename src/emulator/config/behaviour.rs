@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::emulator::clouds::Cloud;
+
 use super::SyncBehaviour;
 
 /// Timings and readings. The defaults are what is best known of the service.
@@ -58,6 +60,9 @@ pub struct Behaviour {
     pub destination_clouds: Vec<String>,
     /// How API versions are shown. Default `tables`.
     pub versions: VersionsReading,
+    /// Clouds whose archived objects OMS cannot restore: `enable_restore` is refused with OMS.1048. Default: those that the
+    /// user guide does not name, that is every one but HuaweiCloud, Aliyun, Tencent and KingsoftCloud.
+    pub without_restore: Vec<String>,
     /// Readings about synchronization tasks.
     pub sync: SyncBehaviour,
 }
@@ -86,8 +91,19 @@ impl Default for Behaviour {
             failed_checks_code: FailedChecksCode::Attempts,
             destination_clouds: vec!["HuaweiCloud".to_owned()],
             versions: VersionsReading::Tables,
+            without_restore: Cloud::names(|cloud| cloud.has_buckets() && !cloud.restores)
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
             sync: SyncBehaviour::default(),
         }
+    }
+}
+
+impl Behaviour {
+    /// Whether a cloud is one of those that cannot restore.
+    pub fn cannot_restore(&self, cloud: &str) -> bool {
+        self.without_restore.iter().any(|name| name.eq_ignore_ascii_case(cloud))
     }
 }
 

@@ -4,7 +4,8 @@ use std::fmt;
 
 use secrecy::ExposeSecret as _;
 
-use super::{AccessKey, ClockPace, Config, ConfigError, canonical_cloud, identity, stores::CLOUDS};
+use super::{AccessKey, ClockPace, Config, ConfigError, canonical_cloud, identity};
+use crate::emulator::clouds::Cloud;
 
 impl Config {
     /// Checks what the types cannot say.
@@ -65,6 +66,10 @@ impl Config {
             return Err(wrong("limits", "needs positive `connections` and `arrivalMs`"));
         }
         identity::check(&self.projects, &self.identity, &self.metadata)?;
+        self.check_cdns()?;
+        for cloud in &self.behaviour.without_restore {
+            check_cloud(cloud, "behaviour.withoutRestore")?;
+        }
         if !matches!(self.behaviour.not_found_status, 400 | 404) {
             return Err(wrong("behaviour.notFoundStatus", "must be 400 or 404"));
         }
@@ -96,6 +101,56 @@ impl Config {
     }
 }
 
+impl Config {
+    fn check_cdns(&self) -> Result<(), ConfigError> {
+        let check_domain = |domain: &str, field: String| {
+            if domain.is_empty() || domain.contains(['/', ':', '?', '#', '%']) {
+                return Err(wrong(field, "must be a domain without protocol, port and path"));
+            }
+            if self.domains().filter(|other| other.eq_ignore_ascii_case(domain)).count() > 1 {
+                return Err(wrong(field, "is used by another CDN"));
+            }
+            Ok(())
+        };
+        for (index, cdn) in self.cdns.iter().enumerate() {
+            check_domain(&cdn.domain, format!("cdns[{index}].domain"))?;
+            if !url::Url::parse(&cdn.endpoint).is_ok_and(|url| matches!(url.scheme(), "http" | "https")) {
+                return Err(wrong(
+                    format!("cdns[{index}].endpoint"),
+                    "must be a URL with http:// or https://",
+                ));
+            }
+        }
+        for (index, cdn) in self.embedded_cdns.iter().enumerate() {
+            let at = |field: &str| format!("embeddedCdns[{index}].{field}");
+            check_domain(&cdn.domain, at("domain"))?;
+            if cdn.bucket.is_empty() {
+                return Err(wrong(at("bucket"), "is empty; name the bucket behind the CDN"));
+            }
+            let names = self.stores.iter().filter_map(|store| store.name.as_deref());
+            if !names
+                .chain(self.embedded_stores.iter().map(|store| store.name.as_str()))
+                .any(|name| name == cdn.store)
+            {
+                return Err(wrong(at("store"), "names no store of `stores` or `embeddedStores`"));
+            }
+            if cdn.authentication_type.needs_key() != cdn.authentication_key.is_some() {
+                return Err(wrong(
+                    at("authenticationKey"),
+                    "is needed by every type but `NONE`, `QINIU_PRIVATE_AUTHENTICATION` and `KSYUN_PRIVATE_AUTHENTICATION`, \
+                     which have none",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn domains(&self) -> impl Iterator<Item = &str> {
+        let own = self.embedded_cdns.iter().map(|cdn| cdn.domain.as_str());
+        self.cdns.iter().map(|cdn| cdn.domain.as_str()).chain(own)
+    }
+}
+
 pub(super) fn wrong(field: impl Into<String>, problem: impl fmt::Display) -> ConfigError {
     ConfigError::Value { field: field.into(), problem: problem.to_string() }
 }
@@ -124,6 +179,9 @@ fn check_cloud(name: &str, field: &str) -> Result<(), ConfigError> {
     if canonical_cloud(name).is_some() {
         Ok(())
     } else {
-        Err(wrong(field, format!("`{name}` is unknown; use one of {}", CLOUDS.join(", "))))
+        Err(wrong(
+            field,
+            format!("`{name}` is unknown; use one of {}", Cloud::names(Cloud::has_buckets).join(", ")),
+        ))
     }
 }

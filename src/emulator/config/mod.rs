@@ -4,6 +4,7 @@
 
 mod account;
 mod behaviour;
+mod cdn;
 mod check;
 pub mod identity;
 mod limits;
@@ -16,6 +17,7 @@ use serde::Deserialize;
 pub use self::{
     account::{KmsKey, SmnTopic},
     behaviour::{Behaviour, ClockPace, FailedChecksCode, HttpSources, TimeUnit, VersionsReading},
+    cdn::{Cdn, EmbeddedCdn},
     identity::{Identity, Metadata, User},
     limits::{GatewayLimit, Limits},
     project::{AccessKey, Project},
@@ -37,6 +39,12 @@ pub struct Config {
     /// S3 endpoints that the emulator itself starts.
     #[serde(default)]
     pub embedded_stores: Vec<EmbeddedStore>,
+    /// HTTP servers that run elsewhere and stand for the domains of CDNs.
+    #[serde(default)]
+    pub cdns: Vec<Cdn>,
+    /// CDNs that the emulator itself starts.
+    #[serde(default)]
+    pub embedded_cdns: Vec<EmbeddedCdn>,
     /// Quotas and rates.
     #[serde(default)]
     pub limits: Limits,
@@ -130,6 +138,8 @@ impl Config {
                 store("source", "AWS", "*"),
                 store("destination", "HuaweiCloud", DEFAULT_REGION),
             ],
+            cdns: Vec::new(),
+            embedded_cdns: Vec::new(),
             limits: Limits::default(),
             behaviour: Behaviour { privacy_agreement_accepted: true, ..Behaviour::default() },
             clock: ClockPace::Real,

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use serde::Deserialize;
 
 use super::AccessKey;
-use crate::emulator::store::StoreBehaviour;
+use crate::emulator::{clouds::Cloud, store::StoreBehaviour};
 
 /// An S3 endpoint that stands for a cloud's object storage.
 #[derive(Clone, Debug, Deserialize)]
@@ -53,28 +53,9 @@ pub struct EmbeddedStore {
     pub behaviour: StoreBehaviour,
 }
 
-/// The clouds that a store can stand for: those of the tasks API (OMS API reference 5.3.3) but URLSource, which has
-/// no buckets.
-pub(super) const CLOUDS: [&str; 11] = [
-    "AWS",
-    "Azure",
-    "Aliyun",
-    "Tencent",
-    "HuaweiCloud",
-    "QingCloud",
-    "KingsoftCloud",
-    "Baidu",
-    "Qiniu",
-    "UCloud",
-    "Google",
-];
-
-/// The spelling of a cloud in the tasks API, for any spelling that somebody might use.
+/// The spelling of a cloud with buckets in the tasks API, for any spelling that somebody might use.
 pub fn canonical_cloud(name: &str) -> Option<&'static str> {
-    if ["obs", "hec"].iter().any(|alias| name.eq_ignore_ascii_case(alias)) {
-        return Some("HuaweiCloud");
-    }
-    CLOUDS.into_iter().find(|cloud| name.eq_ignore_ascii_case(cloud))
+    Cloud::spelled(name).filter(|cloud| cloud.has_buckets()).map(|cloud| cloud.name)
 }
 
 fn every_region() -> String {

@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::emulator::clouds::Cloud;
+
 /// Readings about synchronization tasks. The defaults are the safest of the documented ones.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -19,7 +21,7 @@ pub struct SyncBehaviour {
     /// A create before consent to the privacy agreement is refused with OMS.0092. Default false: its page names other
     /// kinds of tasks.
     pub privacy_agreement_required: bool,
-    /// Clouds whose archived objects cannot be restored: `enable_restore` is refused with OMS.1048. Default: none.
+    /// Clouds whose archived objects cannot be restored: `enable_restore` is refused with OMS.1048. Default: as `behaviour.withoutRestore`.
     pub without_restore: Vec<String>,
     /// Answers carry `enable_kms`, as they did before the reference of 2026. Default false.
     pub echo_enable_kms: bool,
@@ -33,7 +35,10 @@ impl Default for SyncBehaviour {
             plus_is_space: true,
             not_found_status: 400,
             privacy_agreement_required: false,
-            without_restore: Vec::new(),
+            without_restore: Cloud::names(|cloud| cloud.has_buckets() && !cloud.restores)
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
             echo_enable_kms: false,
         }
     }

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::Response;
 use tokio::sync::watch;
 
+use super::cdn::Edge;
 use super::failure::{Kind, Side, Trouble};
 use super::job::{ConsistencyCheck, Job, OverwriteMode};
 use super::outage::Availability;
@@ -42,6 +43,7 @@ pub(super) struct Attempts {
 pub(super) struct Shared {
     pub(super) job: Job,
     pub(super) source: Option<Endpoint>,
+    pub(super) edge: Option<Edge>,
     pub(super) destination: Endpoint,
     pub(super) web: reqwest::Client,
     pub(super) url_hosts: Arc<[String]>,
@@ -161,7 +163,9 @@ impl Shared {
         if !trouble.is_worth_another_attempt() {
             return Err(trouble);
         }
-        if trouble.is_about_the_side() {
+        // The URLs of a list lead to many servers; that one of them is gone says nothing of the others.
+        let is_one_of_many = trouble.side == Side::Source && self.source.is_none();
+        if trouble.is_about_the_side() && !is_one_of_many {
             let side = match trouble.side {
                 Side::Source => &self.source_side,
                 Side::Destination => &self.destination_side,
@@ -222,7 +226,13 @@ impl Shared {
         };
         let mut class = item.known.as_ref().and_then(|known| known.storage_class.clone());
         let is_big = facts.size.is_some_and(|size| self.settings.wants_parts(size));
-        if item.known.is_none() || self.wants_crc64() || is_big || policy::is_archived(class.as_deref()) {
+        // What a CDN tells of an object may be old, so the bucket is asked.
+        if item.known.is_none()
+            || self.wants_crc64()
+            || is_big
+            || self.edge.is_some()
+            || policy::is_archived(class.as_deref())
+        {
             let seen = unless_stopped(&self.control, source.head(&item.key, self.wants_crc64())).await?;
             facts = seen.facts.clone();
             class.clone_from(&seen.storage_class);
@@ -272,6 +282,10 @@ impl Shared {
         range: Option<(u64, u64)>,
         seen: Option<&Head>,
     ) -> Result<(Head, Response), Trouble> {
+        if let (Some(edge), Some(seen)) = (&self.edge, seen) {
+            let response = unless_stopped(&self.control, edge.get(key, range, seen)).await?;
+            return Ok((seen.clone(), response));
+        }
         let etag = seen.and_then(|seen| seen.etag.as_deref());
         unless_stopped(&self.control, source.get(key, range, etag)).await
     }

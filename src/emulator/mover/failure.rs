@@ -30,6 +30,8 @@ pub(super) enum Kind {
     NotRestored,
     /// What was asked for was asked for already.
     UnderWay,
+    /// The CDN lets nobody in with these secrets.
+    EdgeRefused,
     /// The bucket has no room left.
     Full,
     /// The owner of the task wants it to stop.
@@ -72,7 +74,7 @@ impl Trouble {
     /// Whether no other object can fare better.
     pub(super) fn is_fatal(&self) -> bool {
         match self.side {
-            Side::Source => matches!(self.kind, Kind::Keys | Kind::NoBucket),
+            Side::Source => matches!(self.kind, Kind::Keys | Kind::NoBucket | Kind::EdgeRefused),
             Side::Destination => matches!(self.kind, Kind::Keys | Kind::NoBucket | Kind::Denied | Kind::Full),
         }
     }
@@ -81,7 +83,7 @@ impl Trouble {
     pub(super) fn code(&self) -> &'static str {
         match (self.side, self.kind) {
             (Side::Source, Kind::Keys) => "TRF.0151",
-            (Side::Source, Kind::Denied) => "TRF.0152",
+            (Side::Source, Kind::Denied) | (_, Kind::EdgeRefused) => "TRF.0152",
             (Side::Source, Kind::NoBucket) => "TRF.0155",
             (Side::Source, Kind::NoObject) => "TRF.0156",
             (Side::Source, Kind::Unavailable | Kind::Failing | Kind::Stopped) => "TRF.0157",

@@ -6,6 +6,8 @@ use std::fmt;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
+use super::cdn::CdnSource;
+
 /// Everything the mover needs to know about one task. Serializes **with** its secrets (a task must be able to go on
 /// after a restart of the emulator), so a serialized job belongs in a file of mode 0600 and nowhere else.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -21,6 +23,9 @@ pub struct Job {
     pub task_type: TaskType,
     /// Where objects come from.
     pub source: Source,
+    /// CDN that objects of the source bucket are fetched through.
+    #[serde(default)]
+    pub cdn: Option<CdnSource>,
     /// Names or prefixes for the types `object` and `prefix`; `[""]` is the whole bucket.
     #[serde(default)]
     pub object_keys: Vec<String>,
@@ -196,15 +201,15 @@ pub enum ConsistencyCheck {
     NoCheck,
 }
 
-mod secret_text {
+pub(crate) mod secret_text {
     use secrecy::{ExposeSecret, SecretString};
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(secret.expose_secret())
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretString, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretString, D::Error> {
         String::deserialize(deserializer).map(SecretString::from)
     }
 }

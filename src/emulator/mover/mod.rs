@@ -2,6 +2,7 @@
 //!
 //! [`run`] carries one task from wherever its [`Checkpoint`] stands until it is finished, paused or failed for a cause
 //! that stops the task as a whole. Objects that fail one by one do not end it: they are counted and recorded.
+mod cdn;
 mod census;
 mod checkpoint;
 mod copy;
@@ -32,12 +33,13 @@ use jiff::civil::Time;
 use jiff::tz::TimeZone;
 use tokio::sync::watch;
 
+pub use cdn::CdnSource;
 pub use census::{Part, Survey, list_files, parts};
 pub use checkpoint::{Checkpoint, Counters, FailedObject, LIST_SEGMENT, Place, WINDOW};
-pub(crate) use job::optional_secret_text;
 pub use job::{
     ConsistencyCheck, Job, KeyRange, Keys, ListFile, Location, OverwriteMode, Source, StoragePolicy, TaskType,
 };
+pub(crate) use job::{optional_secret_text, secret_text};
 pub use settings::Settings;
 
 pub use single::{ObjectMover, Settled};

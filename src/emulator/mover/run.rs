@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::cdn::Edge;
 use super::checkpoint::{Checkpoint, Counters, FailedObject, LIST_SEGMENT, Place, WINDOW};
 use super::copy::{Fate, Shared};
 use super::failure::{Kind, Side, Trouble, failed};
@@ -490,10 +491,15 @@ pub(super) fn prepare(
         }
         Source::UrlList => None,
     };
+    let edge = match (&job.cdn, &job.source) {
+        (Some(cdn), Source::S3(location)) => Some(Edge::new(cdn.clone(), location.clone(), http.clone())),
+        _ => None,
+    };
     let destination = Endpoint::new(Side::Destination, http, &job.destination, false).map_err(end)?;
     Ok(Shared {
         job: job.clone(),
         source,
+        edge,
         destination,
         web: client(s3::url_client(Arc::clone(&context.url_hosts)))?,
         url_hosts: Arc::clone(&context.url_hosts),

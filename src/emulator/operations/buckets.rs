@@ -15,8 +15,8 @@ use crate::emulator::{
     wire::{
         members::parse,
         refusal::{
-            BUCKET_NOT_FOUND, BUCKET_REGION, DESTINATION_KEYS, INVALID_SOURCE, LISTING_REFUSED, Refusal,
-            SOURCE_BUCKET, SOURCE_REGION, TIMED_OUT, TOO_MANY_BUCKETS, URL_LIST_METADATA,
+            BUCKET_NOT_FOUND, BUCKET_REGION, DESTINATION_KEYS, LISTING_REFUSED, Refusal, SOURCE_BUCKET,
+            SOURCE_REGION, TIMED_OUT, TOO_MANY_BUCKETS, URL_LIST_METADATA,
         },
         request::buckets::{Account, CheckPrefix, CheckUrlList, ShowBucketObjects, ShowBucketRegion},
     },
@@ -134,15 +134,19 @@ impl Service {
 
     /// All stores of a cloud, for requests that name no region.
     fn stores_of(&self, account: &Account) -> Result<Vec<(&StoreAddress, Keys)>, Refusal> {
-        let stores: Vec<_> = self
-            .stores
-            .of_cloud(account.cloud_type)
-            .map(|store| open(store, account).map(|keys| (store, keys)))
-            .collect::<Result<_, _>>()?;
-        if stores.is_empty() {
-            return Err(SOURCE_REGION.with_detail(no_store(account.cloud_type, "*")));
+        let mut opened = Vec::new();
+        let mut refusal = None;
+        for store in self.stores.of_cloud(account.cloud_type) {
+            match open(store, account) {
+                Ok(keys) => opened.push((store, keys)),
+                Err(refused) => refusal = Some(refused),
+            }
         }
-        Ok(stores)
+        match refusal {
+            _ if !opened.is_empty() => Ok(opened),
+            Some(refused) => Err(refused),
+            None => Err(SOURCE_REGION.with_detail(no_store(account.cloud_type, "*"))),
+        }
     }
 
     /// What a look into a bucket told, or the refusal for why it told nothing.
@@ -185,13 +189,9 @@ impl Service {
     }
 }
 
+/// A connection string or a service account that opens nothing is as bad as wrong keys.
 fn open(store: &StoreAddress, account: &Account) -> Result<Keys, Refusal> {
-    store.keys(&account.keys).ok_or_else(|| {
-        INVALID_SOURCE.with_detail(format!(
-            "Store {} of oms-emulator has no `accessKeys` that a connection string could stand for.",
-            store.name
-        ))
-    })
+    account.keys.open(store).map_err(|unusable| SOURCE_BUCKET.with_detail(unusable.message))
 }
 
 /// A size for people: two decimals from kilobytes on, of 1024 each.

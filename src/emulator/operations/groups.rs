@@ -29,6 +29,7 @@ impl Service {
         self.check_topic(project, request.definition.notification.as_ref())?;
         self.check_kms_keys(&request.kms_keys)?;
         self.check_destination(&request.definition, &request.keys).await?;
+        self.check_source(&request.definition, &request.keys).await?;
         let (id, saved) = {
             let now = self.clock.now();
             let mut state = self.state();

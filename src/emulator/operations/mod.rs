@@ -5,6 +5,7 @@ mod catalogue;
 mod groups;
 mod identity;
 mod node;
+mod sources;
 mod sync;
 mod tasks;
 mod url_list;
@@ -117,6 +118,7 @@ impl Service {
             Operation::ShowBucketList => self.show_bucket_list(project()?, body).await,
             Operation::ShowBucketRegion => self.show_bucket_region(project()?, body).await,
             Operation::ShowBucketObjects => self.show_bucket_objects(project()?, body).await,
+            Operation::ShowCdnInfo => self.show_cdn_info(project()?, body).await,
             Operation::CheckPrefix => self.check_prefix(project()?, body).await,
             Operation::CheckUrlSourceListFileFormat => self.check_url_source_list(project()?, body).await,
             Operation::ShowCloudType => project().and_then(|_| self.show_cloud_type(query)),

@@ -109,7 +109,14 @@ impl Service {
                 BucketProblem::Keys => DESTINATION_KEYS,
                 BucketProblem::Access => DESTINATION_BUCKET,
             }
-        })
+        })?;
+        match &definition.cdn {
+            Some(cdn) => {
+                let bucket = definition.source_bucket.as_str();
+                self.check_cdn(cdn, keys.cdn.as_ref(), Some(&keys.source), bucket).await
+            }
+            None => Ok(()),
+        }
     }
 
     pub(super) fn list_sync_tasks(&self, project: &Project, query: &str) -> Result<Done, Refusal> {

@@ -38,6 +38,7 @@ impl Service {
         self.check_topic(project, request.definition.notification.as_ref())?;
         self.check_kms_keys(&request.kms_keys)?;
         self.check_destination(&request.definition, &request.keys).await?;
+        self.check_source(&request.definition, &request.keys).await?;
         self.check_url_list(&request.definition, &request.keys).await?;
 
         let (id, name, saved) = {

@@ -3,7 +3,7 @@
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
-use crate::emulator::{config::User, stores::StoreAddress};
+use crate::emulator::{cdn::Route, config::User, stores::StoreAddress};
 
 /// Where a running emulator is reached, with every key that opens it: what the ready file holds.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ pub struct Endpoints {
     pub projects: Vec<ProjectAccess>,
     /// Stores with their first key pair.
     pub stores: Vec<StoreAddress>,
+    /// Domains of CDNs and where they lead.
+    pub cdns: Vec<Route>,
 }
 
 /// A project and how to sign for it.
@@ -89,6 +91,8 @@ impl Endpoints {
                 })
             })
             .collect();
+        let cdns: Vec<Value> =
+            self.cdns.iter().map(|cdn| json!({ "domain": cdn.domain, "endpoint": cdn.endpoint })).collect();
         json!({
             "oms": self.oms,
             "iam": self.iam,
@@ -99,6 +103,7 @@ impl Endpoints {
             "admin": self.admin,
             "projects": projects,
             "stores": stores,
+            "cdns": cdns,
         })
     }
 }

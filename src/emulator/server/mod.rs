@@ -9,6 +9,7 @@ mod gateway;
 
 use std::{fmt, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use secrecy::SecretString;
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use self::gateway::Gateway;
@@ -18,13 +19,14 @@ pub use self::{
 };
 use super::{
     admin,
+    cdn::{Cdns, EmbeddedCdn, Route, Setup},
     clock::Clock,
-    config::{ClockPace, Config, canonical_cloud},
+    config::{AccessKey, ClockPace, Config, canonical_cloud},
     persist::Log,
     route::Door,
     service::Service,
     store,
-    stores::{Embedded, StoreAddress, Stores},
+    stores::{Embedded, StoreAddress, Stores, signing_region},
 };
 
 /// How long a clean end waits for calls under way.
@@ -92,6 +94,14 @@ pub enum StartError {
         /// Why not.
         source: store::StoreError,
     },
+    /// An embedded CDN does not start.
+    #[error("Cannot start the embedded CDN `{name}`: {source}")]
+    Cdn {
+        /// Its name.
+        name: String,
+        /// Why not.
+        source: io::Error,
+    },
     /// The HTTP client for the stores cannot be made.
     #[error("Cannot make an HTTP client: {0}")]
     Client(#[from] reqwest::Error),
@@ -104,6 +114,7 @@ pub struct Emulator {
     service: Arc<Service>,
     servers: Vec<JoinHandle<()>>,
     embedded: Vec<store::EmbeddedStore>,
+    _cdns: Vec<EmbeddedCdn>,
 }
 
 impl Emulator {
@@ -130,7 +141,8 @@ impl Emulator {
             ClockPace::Scaled(scale) => Clock::scaled(scale),
         };
         let (addresses, embedded) = start_stores(&config, &clock, state.as_ref()).await?;
-        let stores = Stores::new(addresses)?;
+        let (routes, cdns) = start_cdns(&config, &addresses).await?;
+        let stores = Stores::new(addresses)?.behind(Cdns::new(routes)?);
         let base = |listener: &TcpListener, fallback| {
             format!("http://{}", listener.local_addr().unwrap_or(fallback))
         };
@@ -159,6 +171,7 @@ impl Emulator {
                 })
                 .collect(),
             stores: stores.list().to_vec(),
+            cdns: stores.cdns().list().to_vec(),
         };
         let service = Service::new(config, clock, stores, log, records);
         service.resume_runs();
@@ -179,7 +192,7 @@ impl Emulator {
                 }
             }),
         ];
-        Ok(Self { endpoints, service, servers, embedded })
+        Ok(Self { endpoints, service, servers, embedded, _cdns: cdns })
     }
 
     /// Where everything is.
@@ -224,6 +237,42 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
 }
 
+fn keys_of(keys: &[AccessKey]) -> Vec<(String, SecretString)> {
+    keys.iter().map(|key| (key.access.clone(), key.secret.clone())).collect()
+}
+
+/// CDNs that run elsewhere, and those of the configuration that are to run here.
+async fn start_cdns(
+    config: &Config,
+    stores: &[StoreAddress],
+) -> Result<(Vec<Route>, Vec<EmbeddedCdn>), StartError> {
+    let mut routes: Vec<Route> = config
+        .cdns
+        .iter()
+        .map(|cdn| Route { domain: cdn.domain.clone(), endpoint: cdn.endpoint.clone(), embedded: false })
+        .collect();
+    let mut running = Vec::new();
+    for cdn in &config.embedded_cdns {
+        let Some(store) = stores.iter().find(|store| store.name == cdn.store) else { continue };
+        let setup = Setup {
+            domain: cdn.domain.clone(),
+            listen: cdn.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0))),
+            scheme: cdn.authentication_type,
+            key: cdn.authentication_key.clone(),
+            origin: store.endpoint.clone(),
+            region: signing_region(store, "us-east-1").to_owned(),
+            bucket: cdn.bucket.clone(),
+            keys: store.keys.clone(),
+        };
+        let started = EmbeddedCdn::start(setup)
+            .await
+            .map_err(|source| StartError::Cdn { name: cdn.name.clone(), source })?;
+        routes.push(Route { domain: cdn.domain.clone(), endpoint: started.endpoint(), embedded: true });
+        running.push(started);
+    }
+    Ok((routes, running))
+}
+
 async fn start_stores(
     config: &Config,
     clock: &Clock,
@@ -239,7 +288,8 @@ async fn start_stores(
             cloud_type: cloud(&store.cloud_type),
             region: store.region.clone(),
             endpoint: store.endpoint.clone(),
-            first_key: store.access_keys.first().map(|key| (key.access.clone(), key.secret.clone())),
+            first_key: keys_of(&store.access_keys).into_iter().next(),
+            keys: keys_of(&store.access_keys),
             embedded: None,
         })
         .collect();
@@ -250,11 +300,7 @@ async fn start_stores(
             name: store.name.clone(),
             dir,
             listen: store.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0))),
-            access_keys: store
-                .access_keys
-                .iter()
-                .map(|key| (key.access.clone(), key.secret.clone()))
-                .collect(),
+            access_keys: keys_of(&store.access_keys),
         })
         .await
         .map_err(|source| StartError::Store { name: store.name.clone(), source })?;
@@ -267,7 +313,8 @@ async fn start_stores(
             cloud_type: cloud(&store.cloud_type),
             region: store.region.clone(),
             endpoint: running.endpoint(),
-            first_key: store.access_keys.first().map(|key| (key.access.clone(), key.secret.clone())),
+            first_key: keys_of(&store.access_keys).into_iter().next(),
+            keys: keys_of(&store.access_keys),
             embedded: Some(Embedded { handle, configured: store.behaviour.clone() }),
         });
         embedded.push(running);

@@ -127,6 +127,7 @@ impl Service {
             group: None,
             task_type: TaskType::Object,
             source: Source::S3(source.location(from, &definition.source_bucket, keys.source.clone())),
+            cdn: self.cdn_source(definition.cdn.as_ref(), keys.cdn.as_ref()).ok()?,
             object_keys: Vec::new(),
             range: None,
             list_file: None,

@@ -279,6 +279,8 @@ refusals! {
     GROUP_STATUS_VALUE = 400 "S3M.1035" "The status of the migration task group is invalid.";
     /// A CDN that is signed needs a key.
     CDN_KEY_MISSING = 400 "OMS.1032" "The CDN authentication key is missing.";
+    /// Nobody answers for the domain of the CDN, or it does not accept the key.
+    CDN_CHECK = 400 "OMS.0081" "Failed to check the custom domain name.";
     /// The cloud of the source cannot restore archived objects.
     RESTORE_UNSUPPORTED = 400 "OMS.1048" "The source cloud does not support the restoration of archived data.";
     /// Show and statistics of a synchronization task that there is not: 404, as their pages say, without naming a code.

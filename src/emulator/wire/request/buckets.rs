@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::source::{Cdn, SourceCredentials, SourceKeys, read_pair};
 use crate::emulator::{
+    clouds::Cloud,
     mover::{Keys, ListFile},
     wire::{
         members::Members,
@@ -87,23 +88,6 @@ pub struct CheckUrlList {
     pub keys: Keys,
 }
 
-/// Values of `cloud_type` (OMS API reference 5.6). URLSource stands in the table, but has no buckets.
-const CLOUDS: [&str; 13] = [
-    "AWS",
-    "Aliyun",
-    "Qiniu",
-    "QingCloud",
-    "Tencent",
-    "Baidu",
-    "KingsoftCloud",
-    "Azure",
-    "UCloud",
-    "HuaweiCloud",
-    "Google",
-    "URLSource",
-    "HEC",
-];
-
 impl Account {
     /// Reads the body of ShowBucketList.
     pub fn read(body: &Value) -> Result<Self, Refusal> {
@@ -113,16 +97,16 @@ impl Account {
     fn of(members: &Members<'_>, token: Option<&str>) -> Result<Self, Refusal> {
         // The reference gives a default and calls it mandatory all the same.
         members.required_text("cloud_type", 100)?;
-        let cloud_type = match members.word("cloud_type", &CLOUDS)? {
-            Some("HEC") => "HuaweiCloud",
-            Some("URLSource") | None => {
-                return Err(members.refuse("cloud_type"));
-            }
-            Some(cloud) => cloud,
-        };
+        let words: Vec<&str> = Cloud::names(|_| true).into_iter().chain(["HEC"]).collect();
+        let cloud = members
+            .word("cloud_type", &words)?
+            .and_then(Cloud::spelled)
+            .filter(|cloud| cloud.has_buckets())
+            .ok_or_else(|| members.refuse("cloud_type"))?;
+        let cloud_type = cloud.name;
         let credentials = SourceCredentials::read(members, ("ak", "sk", token), 0)?;
         let app_id = members.text("app_id", 255)?.unwrap_or_default();
-        if cloud_type == "Tencent" && app_id.is_empty() {
+        if cloud.needs_app_id && app_id.is_empty() {
             return Err(INVALID_SOURCE.with_detail("request parameter [app_id] is required for Tencent."));
         }
         Ok(Self { cloud_type, keys: credentials.keys(cloud_type)? })

@@ -2,10 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::source::{
-    CLOUDS, Cdn, Notification, SourceCredentials, TaskKeys, has_crc64, read_crypto, read_pair,
-};
+use super::source::{Cdn, Notification, SourceCredentials, TaskKeys, has_crc64, read_crypto, read_pair};
 use crate::emulator::{
+    clouds::Cloud,
     config::Limits,
     mover::{ConsistencyCheck, KeyRange, ListFile, OverwriteMode, StoragePolicy, TaskType},
     wire::{
@@ -88,7 +87,7 @@ impl Style {
 
     fn cloud(self, source: &Members<'_>) -> Result<&'static str, Refusal> {
         let cloud = match self {
-            Self::Task => source.word("cloud_type", &CLOUDS)?,
+            Self::Task => source.word("cloud_type", &Cloud::names(|_| true))?,
             Self::Group => match source.text("cloud_type", 100)? {
                 None | Some("") => None,
                 Some(name) => Some(any_spelling(name).ok_or_else(|| source.refuse("cloud_type"))?),
@@ -100,10 +99,7 @@ impl Style {
 
 /// A cloud by any spelling that the group API knows: its own answers are in upper case, and its destinations `HEC`.
 fn any_spelling(name: &str) -> Option<&'static str> {
-    if name.eq_ignore_ascii_case("HEC") {
-        return Some("HuaweiCloud");
-    }
-    CLOUDS.into_iter().find(|cloud| name.eq_ignore_ascii_case(cloud))
+    Cloud::spelled(name).map(|cloud| cloud.name)
 }
 
 /// A migration as it is asked for.
@@ -191,7 +187,7 @@ impl Migration {
             return Err(URL_LIST_SUFFIX);
         }
         let app_id = source.text("app_id", 255)?.unwrap_or_default();
-        if cloud_type == "Tencent" && app_id.is_empty() {
+        if Cloud::named(cloud_type).is_some_and(|cloud| cloud.needs_app_id) && app_id.is_empty() {
             return Err(
                 INVALID_SOURCE.with_detail("request parameter [src_node.app_id] is required for Tencent.")
             );

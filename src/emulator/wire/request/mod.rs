@@ -146,7 +146,7 @@ mod tests {
         source.insert("cloud_type".to_owned(), json!("Azure"));
         source.insert("connection_string".to_owned(), json!("DefaultEndpointsProtocol=https"));
         let task = CreateTask::read(&body, &Limits::default()).unwrap();
-        assert!(matches!(task.keys.source, SourceKeys::OfStore));
+        assert!(matches!(task.keys.source, SourceKeys::ConnectionString(_)));
     }
 
     #[test]

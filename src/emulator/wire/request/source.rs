@@ -3,11 +3,15 @@
 
 use std::fmt;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
 use crate::emulator::{
-    mover::{Keys, optional_secret_text},
+    cdn::sign::Scheme,
+    clouds::{Cloud, Credentials},
+    credentials::{self, Unusable},
+    mover::{Keys, optional_secret_text, secret_text},
+    stores::StoreAddress,
     wire::{
         members::Members,
         refusal::{CDN_KEY_MISSING, INVALID_SOURCE, Refusal},
@@ -35,7 +39,7 @@ impl Cdn {
     pub(super) fn read(members: &Members<'_>) -> Result<(Option<Self>, Option<SecretString>), Refusal> {
         let Some(cdn) = members.object("source_cdn")? else { return Ok((None, None)) };
         let authentication_type = cdn.text("authentication_type", 64)?.unwrap_or("NONE").to_ascii_uppercase();
-        if !AUTHENTICATION_TYPES.contains(&authentication_type.as_str()) {
+        if Scheme::named(&authentication_type).is_none() {
             return Err(cdn.refuse("authentication_type"));
         }
         let protocol = cdn.required_text("protocol", 8)?.to_ascii_lowercase();
@@ -55,21 +59,6 @@ impl Cdn {
     }
 }
 
-/// Values of `source_cdn.authentication_type` (OMS API reference 5.3.3).
-const AUTHENTICATION_TYPES: [&str; 11] = [
-    "NONE",
-    "QINIU_PRIVATE_AUTHENTICATION",
-    "ALIYUN_OSS_A",
-    "ALIYUN_OSS_B",
-    "ALIYUN_OSS_C",
-    "KSYUN_PRIVATE_AUTHENTICATION",
-    "AZURE_SAS_TOKEN",
-    "TENCENT_COS_A",
-    "TENCENT_COS_B",
-    "TENCENT_COS_C",
-    "TENCENT_COS_D",
-];
-
 /// Whom to tell about the end of a task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notification {
@@ -86,15 +75,46 @@ pub struct Notification {
 }
 
 /// How a task gets into the source.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub enum SourceKeys {
     /// An access key pair.
     Pair(Keys),
-    /// A connection string or a service account: it opens the store that stands for the cloud with the store's own
-    /// first key.
-    OfStore,
+    /// A connection string of Azure.
+    ConnectionString(#[serde(with = "secret_text")] SecretString),
+    /// The JSON file of a service account of Google.
+    ServiceAccount(#[serde(with = "secret_text")] SecretString),
     /// URL lists need none.
     None,
+}
+
+impl fmt::Debug for SourceKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SourceKeys([REDACTED])")
+    }
+}
+
+impl SourceKeys {
+    /// The key pair that opens a store.
+    pub fn open(&self, store: &StoreAddress) -> Result<Keys, Unusable> {
+        let (pair, cause) = match self {
+            Self::Pair(pair) => return Ok(pair.clone()),
+            Self::ConnectionString(text) => {
+                (credentials::connection_string(text.expose_secret())?, "TRF.0161")
+            }
+            Self::ServiceAccount(text) => (credentials::service_account(text.expose_secret())?, "TRF.0151"),
+            Self::None => {
+                return Err(Unusable { code: "TRF.0151", message: "The source needs keys and has none" });
+            }
+        };
+        if store.may_accept(&pair) {
+            Ok(pair)
+        } else {
+            Err(Unusable {
+                code: cause,
+                message: "The store that stands for the cloud does not know the account",
+            })
+        }
+    }
 }
 
 /// The secrets that a task runs with.
@@ -115,33 +135,17 @@ impl fmt::Debug for TaskKeys {
     }
 }
 
-/// Clouds of `src_node.cloud_type` (OMS API reference 5.3.3).
-pub(super) const CLOUDS: [&str; 12] = [
-    "AWS",
-    "Azure",
-    "Aliyun",
-    "Tencent",
-    "HuaweiCloud",
-    "QingCloud",
-    "KingsoftCloud",
-    "Baidu",
-    "Qiniu",
-    "URLSource",
-    "UCloud",
-    "Google",
-];
-
 /// Clouds that keep a CRC64 with their objects.
 pub fn has_crc64(cloud_type: &str) -> bool {
-    matches!(cloud_type, "HuaweiCloud" | "Aliyun" | "Tencent")
+    Cloud::named(cloud_type).is_some_and(|cloud| cloud.has_crc64)
 }
 
 /// The credentials that a request brings for a source, before it is known which cloud they are for.
 #[derive(Clone, Debug)]
 pub(super) struct SourceCredentials {
     pair: Option<Keys>,
-    /// A connection string or a service account.
-    other: bool,
+    connection_string: Option<SecretString>,
+    json_auth_file: Option<SecretString>,
 }
 
 impl SourceCredentials {
@@ -152,23 +156,32 @@ impl SourceCredentials {
         (access, secret, token): (&str, &str, Option<&str>),
         shortest: usize,
     ) -> Result<Self, Refusal> {
-        let connection_string = members.text("connection_string", 2048)?;
-        let json_auth_file = members.text("json_auth_file", 65_535)?;
+        let secret_text = |name: &str, longest: usize| {
+            members
+                .text(name, longest)
+                .map(|text| text.filter(|text| !text.is_empty()).map(SecretString::from))
+        };
         Ok(Self {
             pair: read_pair(members, (access, secret, token), shortest)?,
-            other: [connection_string, json_auth_file].into_iter().flatten().any(|text| !text.is_empty()),
+            connection_string: secret_text("connection_string", 2048)?,
+            json_auth_file: secret_text("json_auth_file", 65_535)?,
         })
     }
 
     /// What opens a source of this cloud. Azure and Google may come with a connection string or a service account in
     /// place of a key pair; the tables of the reference forget to say so.
     pub(super) fn keys(&self, cloud_type: &str) -> Result<SourceKeys, Refusal> {
-        match (cloud_type, &self.pair) {
-            ("URLSource", _) => Ok(SourceKeys::None),
-            (_, Some(pair)) => Ok(SourceKeys::Pair(pair.clone())),
-            ("Azure" | "Google", None) if self.other => Ok(SourceKeys::OfStore),
-            (_, None) => Err(INVALID_SOURCE.with_detail("The credentials of the source are missing.")),
-        }
+        let other = match Cloud::named(cloud_type).map(|cloud| cloud.credentials) {
+            Some(Credentials::None) => return Ok(SourceKeys::None),
+            Some(Credentials::ConnectionString) => {
+                self.connection_string.clone().map(SourceKeys::ConnectionString)
+            }
+            Some(Credentials::ServiceAccount) => self.json_auth_file.clone().map(SourceKeys::ServiceAccount),
+            Some(Credentials::KeyPair) | None => None,
+        };
+        other
+            .or_else(|| self.pair.clone().map(SourceKeys::Pair))
+            .ok_or_else(|| INVALID_SOURCE.with_detail("The credentials of the source are missing."))
     }
 }
 

@@ -4,6 +4,8 @@ use percent_encoding::percent_decode_str;
 
 use super::source::{Cdn, has_crc64, read_crypto, read_pair, read_secret};
 use crate::emulator::{
+    cdn::sign::Scheme,
+    clouds::Cloud,
     config::{Limits, SyncBehaviour},
     mover::{ConsistencyCheck, Keys, StoragePolicy},
     sync::{
@@ -49,20 +51,6 @@ pub struct ListSyncTaskStatistic {
     pub end: i64,
 }
 
-/// Clouds of `src_cloud_type` (OMS API reference 5.4.3): those of the tasks API but Google and URLSource.
-const CLOUDS: [&str; 10] = [
-    "AWS",
-    "Azure",
-    "Aliyun",
-    "Tencent",
-    "HuaweiCloud",
-    "QingCloud",
-    "KingsoftCloud",
-    "Baidu",
-    "Qiniu",
-    "UCloud",
-];
-
 /// What a description must not contain (OMS.0078).
 const FORBIDDEN_IN_DESCRIPTION: &[char] = &['<', '>', '(', ')', '"', '\'', '&'];
 
@@ -74,7 +62,8 @@ impl CreateSyncTask {
     pub fn read(body: &[u8], behaviour: &SyncBehaviour) -> Result<Self, Refusal> {
         let body = Codes::Specific.parse(body)?;
         let members = Members::with_codes(&body, Codes::Specific)?;
-        let cloud_type = members.word("src_cloud_type", &CLOUDS)?.unwrap_or("Aliyun");
+        let cloud_type =
+            members.word("src_cloud_type", &Cloud::names(|cloud| cloud.can_sync))?.unwrap_or("Aliyun");
         let source_region = members.required_text("src_region", 100)?;
         let source_bucket = members.required_text("src_bucket", 1024)?;
         let destination_region = members.required_text("dst_region", 100)?;
@@ -84,7 +73,7 @@ impl CreateSyncTask {
             return Err(DESCRIPTION_CHARACTERS.with_detail("request parameter [description] invalid."));
         }
         let app_id = members.text("app_id", 255)?.unwrap_or_default();
-        if cloud_type == "Tencent" && app_id.is_empty() {
+        if Cloud::named(cloud_type).is_some_and(|cloud| cloud.needs_app_id) && app_id.is_empty() {
             return Err(members.refuse_for(Flaw::Missing, "app_id"));
         }
         let enable_restore = members.flag("enable_restore", false)?;
@@ -243,12 +232,9 @@ fn read_storage_policy(members: &Members<'_>) -> Result<Option<StoragePolicy>, R
     }))
 }
 
-/// A CDN that demands a signature needs its key; only these three do without.
+/// A CDN that demands a signature needs its key.
 fn needs_key(cdn: &Cdn) -> bool {
-    !matches!(
-        cdn.authentication_type.as_str(),
-        "NONE" | "QINIU_PRIVATE_AUTHENTICATION" | "KSYUN_PRIVATE_AUTHENTICATION"
-    )
+    Scheme::named(&cdn.authentication_type).is_some_and(Scheme::needs_key)
 }
 
 /// The CDN, its key, and the KMS key that it is to be kept with.
