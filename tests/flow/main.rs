@@ -9,6 +9,7 @@ mod operator;
 mod world;
 
 mod bad_input;
+mod cdn;
 mod chaos;
 mod crash;
 mod credentials;
