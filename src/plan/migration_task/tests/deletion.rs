@@ -72,7 +72,7 @@ fn the_finalizer_goes_only_after_the_task_is_confirmed_gone() {
 
 #[test]
 fn what_was_never_created_goes_at_once() {
-    let provably_not = [
+    let provably_not = vec![
         scene().with_finalizer().link_down(),
         scene().intent_written(),
         scene().intent_written().link_down(),
