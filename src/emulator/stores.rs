@@ -62,7 +62,7 @@ impl StoreAddress {
 /// All stores.
 #[derive(Clone, Debug)]
 pub struct Stores {
-    stores: Vec<StoreAddress>,
+    addresses: Vec<StoreAddress>,
     cdns: Cdns,
     http: reqwest::Client,
 }
@@ -114,7 +114,7 @@ impl Stores {
             // What is encoded has to be seen as that.
             .no_gzip()
             .build()?;
-        Ok(Self { stores, cdns: Cdns::new(Vec::new())?, http })
+        Ok(Self { addresses: stores, cdns: Cdns::new(Vec::new())?, http })
     }
 
     /// The same stores, with these CDNs in front of them.
@@ -129,12 +129,12 @@ impl Stores {
 
     /// All stores, in the order of the configuration, the embedded ones last.
     pub fn list(&self) -> &[StoreAddress] {
-        &self.stores
+        &self.addresses
     }
 
     /// The stores that the emulator runs, by name.
     pub fn embedded(&self) -> impl Iterator<Item = (&str, &Embedded)> {
-        self.stores.iter().filter_map(|store| Some((store.name.as_str(), store.embedded.as_ref()?)))
+        self.addresses.iter().filter_map(|store| Some((store.name.as_str(), store.embedded.as_ref()?)))
     }
 
     /// Every embedded store behaves as it was configured again.
@@ -146,7 +146,7 @@ impl Stores {
 
     /// The store for a cloud and region: one that names the region before one for every region.
     pub fn find(&self, cloud_type: &str, region: &str) -> Option<&StoreAddress> {
-        let of_cloud = || self.stores.iter().filter(|store| store.cloud_type == cloud_type);
+        let of_cloud = || self.addresses.iter().filter(|store| store.cloud_type == cloud_type);
         of_cloud()
             .find(|store| store.region == region)
             .or_else(|| of_cloud().find(|store| store.region == "*"))
@@ -231,7 +231,7 @@ impl Stores {
 
     /// The stores of a cloud, wherever they are.
     pub fn of_cloud(&self, cloud_type: &str) -> impl Iterator<Item = &StoreAddress> {
-        self.stores.iter().filter(move |store| store.cloud_type == cloud_type)
+        self.addresses.iter().filter(move |store| store.cloud_type == cloud_type)
     }
 
     async fn fetch(&self, url: url::Url, range: Option<&str>) -> Result<reqwest::Response, ListFileProblem> {

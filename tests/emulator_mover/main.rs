@@ -96,64 +96,6 @@ async fn big_objects_go_in_parts_and_metadata_only_when_asked() {
 }
 
 #[tokio::test]
-async fn overwrite_mode_and_consistency_check_decide_what_is_copied_again() {
-    let bench = Bench::new().await;
-    let old: Timestamp = "2020-01-01T00:00:00Z".parse().unwrap();
-    for key in ["same", "other-size", "destination-older", "same-size-other-bytes", "absent"] {
-        bench.source.put(key, b"source").await;
-        bench.source_store.set_last_modified("source", key, old).unwrap();
-    }
-    let prepare = async || {
-        for (key, bytes) in [
-            ("same", &b"source"[..]),
-            ("other-size", b"destination"),
-            ("destination-older", b"source"),
-            ("same-size-other-bytes", b"ecruos"),
-        ] {
-            bench.destination.put(key, bytes).await;
-        }
-        bench.destination.delete("absent").await;
-        let older = "2019-12-31T00:00:00Z".parse().unwrap();
-        bench.destination_store.set_last_modified("destination", "destination-older", older).unwrap();
-    };
-    use OverwriteMode::{
-        Crc64ComparisonOverwrite as Crc64, FullOverwrite as Full, NoOverwrite as No,
-        SizeLastModifiedComparisonOverwrite as SizeTime,
-    };
-    let all = ["absent", "destination-older", "other-size", "same", "same-size-other-bytes"];
-    for (mode, with_crc64, copied) in [
-        (No, true, &["absent"][..]),
-        (SizeTime, true, &["absent", "destination-older", "other-size"]),
-        (Crc64, true, &["absent", "other-size", "same-size-other-bytes"]),
-        // The source's cloud has no CRC64: the rule falls back to size and time.
-        (Crc64, false, &["absent", "destination-older", "other-size"]),
-        (Full, true, &all),
-    ] {
-        for check in [ConsistencyCheck::SizeLastModified, ConsistencyCheck::Crc64] {
-            prepare().await;
-            let before: Vec<u64> = all.iter().map(|key| bench.writes(key)).collect();
-            let job = Job {
-                overwrite_mode: mode,
-                consistency_check: check,
-                source_has_crc64: with_crc64,
-                ..bench.job()
-            };
-            let checkpoint = bench.finish(&job).await;
-            let written: Vec<&str> = all
-                .iter()
-                .zip(before)
-                .filter(|(key, before)| bench.writes(key) > *before)
-                .map(|(key, _)| *key)
-                .collect();
-            assert_eq!(written, copied, "{mode:?} {check:?} {with_crc64}");
-            let number = copied.len() as u64;
-            assert_eq!(counts(&checkpoint), (5, number, 0, 5 - number));
-        }
-    }
-    bench.end().await;
-}
-
-#[tokio::test]
 async fn a_paused_task_goes_on_where_it_stopped_and_copies_each_object_once() {
     let bench = Bench::new().await;
     let keys: Vec<String> = (0..400).map(|number| format!("dir{}/{number}", number % 9)).collect();

@@ -32,7 +32,10 @@ pub struct CdnSource {
 
 impl fmt::Debug for CdnSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CdnSource").field("domain", &self.domain).field("scheme", &self.scheme).finish()
+        f.debug_struct("CdnSource")
+            .field("domain", &self.domain)
+            .field("scheme", &self.scheme)
+            .finish_non_exhaustive()
     }
 }
 

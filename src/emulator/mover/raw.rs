@@ -27,6 +27,15 @@ pub(super) fn is_needed(key: &str) -> bool {
     key.split('/').any(|segment| matches!(segment, "." | ".."))
 }
 
+/// A request for a key.
+pub(super) struct Raw<'r> {
+    pub(super) method: Method,
+    pub(super) key: &'r str,
+    pub(super) query: &'r [(&'r str, &'r str)],
+    pub(super) headers: &'r [Header],
+    pub(super) body: Option<(Body, u64)>,
+}
+
 /// A client that sends paths as they are. Plain HTTP only.
 #[derive(Clone)]
 pub(super) struct RawClient(Client<HttpConnector, Body>);
@@ -44,11 +53,7 @@ impl RawClient {
         &self,
         bucket: &Bucket,
         credentials: &Credentials,
-        method: Method,
-        key: &str,
-        query: &[(&str, &str)],
-        headers: &[Header],
-        body: Option<(Body, u64)>,
+        Raw { method, key, query, headers, body }: Raw<'_>,
     ) -> Result<Response, String> {
         let base = bucket.base_url();
         if base.scheme() != "http" {
@@ -112,8 +117,9 @@ fn authorization(
     credentials: &Credentials,
 ) -> String {
     let names = headers.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(";");
-    let lines: String = headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
-    let canonical = format!("{method}\n{path}\n{query}\n{lines}\n{names}\nUNSIGNED-PAYLOAD");
+    let lines: Vec<String> = headers.iter().map(|(name, value)| format!("{name}:{value}")).collect();
+    let lines = lines.join("\n");
+    let canonical = format!("{method}\n{path}\n{query}\n{lines}\n\n{names}\nUNSIGNED-PAYLOAD");
     let date = now.get(..8).unwrap_or_default();
     let scope = format!("{date}/{region}/s3/aws4_request");
     let digest = HEXLOWER.encode(&Sha256::digest(canonical.as_bytes()));

@@ -46,7 +46,7 @@ impl Shared {
                 let message = "The archived object is not restored yet; start the task again when it is";
                 return Err(Trouble::new(Side::Source, Kind::NotRestored, message));
             }
-            let pause = LOOK_EVERY.min(patience - waited);
+            let pause = LOOK_EVERY.min(patience.saturating_sub(waited));
             rest(&self.control, self.clock.wait(pause)).await?;
             waited += pause;
         }

@@ -17,7 +17,7 @@ use secrecy::ExposeSecret;
 use super::failure::{Kind, Side, Trouble};
 use super::job::Location;
 use super::policy::Facts;
-use super::raw::{self, RawClient};
+use super::raw::{self, Raw, RawClient};
 
 /// How long a request may take to get its answer (bodies are watched chunk by chunk).
 pub(super) const ANSWER: Duration = Duration::from_mins(1);
@@ -178,7 +178,11 @@ impl Endpoint {
             }
             Some(key) if raw::is_needed(key) => self
                 .raw
-                .send(&self.bucket, &self.credentials, method, key, &query, &headers, body)
+                .send(
+                    &self.bucket,
+                    &self.credentials,
+                    Raw { method, key, query: &query, headers: &headers, body },
+                )
                 .await
                 .map_err(|message| self.trouble(Kind::Unavailable, message))?,
             _ => self.send_url(method, key, &query, &headers, body).await?,

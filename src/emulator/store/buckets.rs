@@ -50,10 +50,7 @@ impl Backend {
         Ok(S3Response::new(dto::DeleteBucketOutput::default()))
     }
 
-    pub(super) fn all_buckets(
-        &self,
-        _input: dto::ListBucketsInput,
-    ) -> S3Result<S3Response<dto::ListBucketsOutput>> {
+    pub(super) fn all_buckets(&self) -> dto::ListBucketsOutput {
         let buckets = self
             .read_index()
             .buckets
@@ -64,7 +61,7 @@ impl Backend {
                 ..Default::default()
             })
             .collect();
-        Ok(S3Response::new(dto::ListBucketsOutput { buckets: Some(buckets), ..Default::default() }))
+        dto::ListBucketsOutput { buckets: Some(buckets), ..Default::default() }
     }
 
     pub(super) fn bucket_location(

@@ -29,9 +29,9 @@ impl S3 for Backend {
 
     async fn list_buckets(
         &self,
-        req: S3Request<dto::ListBucketsInput>,
+        _req: S3Request<dto::ListBucketsInput>,
     ) -> S3Result<S3Response<dto::ListBucketsOutput>> {
-        self.all_buckets(req.input)
+        Ok(S3Response::new(self.all_buckets()))
     }
 
     async fn get_bucket_location(
