@@ -1,6 +1,7 @@
 //! A small S3 client for the tests of the embedded store and the mover, and stores to use it on.
 #![allow(dead_code, unreachable_pub)]
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 use std::path::Path;
 
@@ -200,7 +201,7 @@ impl Client {
             let query = [("partNumber", number.as_str()), ("uploadId", upload)];
             let part = self.send(Method::Put, Some(key), &query, &[], Some(chunk.to_vec())).await.ok();
             let etag = part.header("etag").unwrap();
-            parts += &format!("<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>");
+            write!(parts, "<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>").unwrap();
         }
         let body = format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>").into_bytes();
         self.send(Method::Post, Some(key), &[("uploadId", upload)], &[], Some(body)).await.ok();
@@ -209,8 +210,6 @@ impl Client {
     /// Writes an object whose key has segments `.` or `..`, which no URL of a library would keep, with a
     /// request written by hand.
     pub async fn put_dotted(&self, key: &str, bytes: &[u8]) {
-        use std::fmt::Write as _;
-
         use data_encoding::HEXLOWER;
         use hmac::{Hmac, KeyInit, Mac};
         use sha2::{Digest, Sha256};
