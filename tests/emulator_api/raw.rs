@@ -1,6 +1,6 @@
 //! HTTP by hand: requests that no client library would send, and signatures over whatever headers one likes.
 
-use std::net::SocketAddr;
+use std::{fmt::Write as _, net::SocketAddr};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use jiff::Timestamp;
@@ -95,13 +95,12 @@ impl Raw {
         }
         let date = self.headers.iter().find(|(name, _)| name == "x-sdk-date").unwrap().1.clone();
         let hash = |bytes: &[u8]| data_encoding::HEXLOWER.encode(&Sha256::digest(bytes));
-        let lines: String = names
-            .iter()
-            .map(|name| {
-                let found = self.headers.iter().find(|(header, _)| header == name);
-                format!("{name}:{}\n", found.map_or("", |(_, value)| value.as_str()))
-            })
-            .collect();
+        let mut lines = String::new();
+        for name in names {
+            let found = self.headers.iter().find(|(header, _)| header == name);
+            let value = found.map_or("", |(_, value)| value.as_str());
+            writeln!(lines, "{name}:{value}").unwrap();
+        }
         let slash = if self.path.ends_with('/') { "" } else { "/" };
         let canonical = format!(
             "{}\n{}{slash}\n{}\n{lines}\n{}\n{}",
@@ -126,11 +125,11 @@ impl Raw {
         let query = if self.query.is_empty() { String::new() } else { format!("?{}", self.query) };
         let mut head = format!("{} {}{query} {}\r\n", self.method, self.path, self.version);
         for (name, value) in &self.headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            write!(head, "{name}: {value}\r\n").unwrap();
         }
         let told = |name: &str| self.headers.iter().any(|(header, _)| header == name);
         if !told("content-length") && !told("transfer-encoding") && !self.body.is_empty() {
-            head.push_str(&format!("content-length: {}\r\n", self.body.len()));
+            write!(head, "content-length: {}\r\n", self.body.len()).unwrap();
         }
         head.push_str("\r\n");
         head.into_bytes()
