@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::source::{Cdn, SourceCredentials, SourceKeys, read_pair};
+use super::source::{Cdn, SourceCredentials, SourceKeys, read_crypto, read_pair};
 use crate::emulator::{
     clouds::Cloud,
     mover::{Keys, ListFile},
@@ -178,7 +178,10 @@ impl ShowCdnInfo {
             None => Vec::new(),
             Some(prefix) => prefix.texts("keys", 100, 2048)?.ok_or_else(|| prefix.refuse("keys"))?,
         };
-        members.required_object("source_cdn")?.required_text("authentication_type", 64)?;
+        let source_cdn = members.required_object("source_cdn")?;
+        source_cdn.required_text("authentication_type", 64)?;
+        // A check keeps no credentials, so how they would be kept only has to make sense.
+        read_crypto(&source_cdn, "")?;
         let (cdn, cdn_key) = Cdn::read(&members)?;
         let cdn = cdn.ok_or_else(|| members.refuse("source_cdn"))?;
         Ok(Self { account, region, bucket, keys, cdn, cdn_key })
