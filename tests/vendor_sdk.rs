@@ -28,6 +28,10 @@ use crate::contract::watch::{Held, Watch};
 /// The programs wait for what they started, for longer than that only when something hangs.
 const DEADLINE: Duration = Duration::from_mins(8);
 
+/// A CDN, and the source bucket that it is in front of.
+const CDN_DOMAIN: &str = "images.example.test";
+const CDN_BUCKET: &str = "cdn-photos";
+
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vendor_sdk")
 }
@@ -48,6 +52,7 @@ fn config() -> Config {
             { "name": "source", "cloudType": "AWS", "accessKeys": keys("SOURCE") },
             { "name": "destination", "cloudType": "OBS", "region": "cn-north-4", "accessKeys": keys("DESTINATION") },
         ],
+        "embeddedCdns": [{ "name": "edge", "domain": CDN_DOMAIN, "store": "source", "bucket": CDN_BUCKET }],
         "limits": { "runningTasks": 50 },
         "behaviour": {
             "taskStartDelayMs": 0, "minimumRunMs": 0, "pauseMs": 50, "staleInProgressMs": 0,
@@ -68,6 +73,8 @@ fn variables(ready: &Value) -> Vec<(String, String)> {
         ("OMS_REGION".to_owned(), project["region"].clone()),
         ("OMS_ACCESS_KEY".to_owned(), project["accessKey"].clone()),
         ("OMS_SECRET_KEY".to_owned(), project["secretKey"].clone()),
+        ("OMS_CDN_DOMAIN".to_owned(), json!(CDN_DOMAIN)),
+        ("OMS_CDN_BUCKET".to_owned(), json!(CDN_BUCKET)),
         ("OMS_TEMPORARY_ACCESS_KEY".to_owned(), json!("TEMPORARYKEY")),
         ("OMS_TEMPORARY_SECRET_KEY".to_owned(), json!("temporary-secret")),
         ("OMS_TEMPORARY_TOKEN".to_owned(), json!("temporary-token")),

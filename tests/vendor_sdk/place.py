@@ -28,6 +28,9 @@ PROJECT = os.environ["OMS_PROJECT_ID"]
 REGION = os.environ.get("OMS_REGION", "cn-north-4")
 ACCESS_KEY = os.environ["OMS_ACCESS_KEY"]
 SECRET_KEY = os.environ["OMS_SECRET_KEY"]
+#: A CDN, and the bucket that it is in front of; None where there is no CDN.
+CDN_DOMAIN = os.environ.get("OMS_CDN_DOMAIN", "cdn.example.test")
+CDN_BUCKET = os.environ.get("OMS_CDN_BUCKET")
 
 WAITING, RUNNING, STOPPED, FAILED, SUCCEEDED, STOPPING = 1, 2, 3, 4, 5, 7
 

@@ -15,16 +15,18 @@ class Store:
         self.region = region
 
     def make_bucket(self, bucket):
-        self._call("PUT", f"/{bucket}")
+        """Makes the bucket, unless it is there already."""
+        self._call("PUT", f"/{bucket}", fine=(409,))
 
     def put(self, bucket, key, contents, headers=None):
         self._call("PUT", f"/{bucket}/{quote(key, safe='/~')}", contents, headers or {})
 
     def get(self, bucket, key):
         """The object's contents, or None where there is none."""
-        return self._call("GET", f"/{bucket}/{quote(key, safe='/~')}", missing=True)
+        return self._call("GET", f"/{bucket}/{quote(key, safe='/~')}", fine=(404,))
 
-    def _call(self, method, path, body=b"", headers=None, missing=False):
+    def _call(self, method, path, body=b"", headers=None, fine=()):
+        """What is answered; None where the status is one of those that are fine too."""
         moment = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
         digest = hashlib.sha256(body).hexdigest()
         signed = {
@@ -54,7 +56,7 @@ class Store:
             contents = answer.read()
         finally:
             connection.close()
-        if missing and answer.status == 404:
+        if answer.status in fine:
             return None
         if answer.status >= 300:
             raise AssertionError(f"{method} {path}: {answer.status} {contents!r}")

@@ -1,4 +1,4 @@
-"""What the service can find out before a migration: buckets, objects, regions, prefixes, lists of URLs."""
+"""What the service can find out before a migration: buckets, objects, regions, prefixes, CDNs, lists of URLs."""
 
 import unittest
 
@@ -9,16 +9,20 @@ from huaweicloudsdkoms.v2 import (
     CheckUrlSourceListFileFormatReq,
     CheckUrlSourceListFileFormatRequest,
     ListBucketsReq,
+    PrefixKeyInfo,
     ShowBucketListRequest,
     ShowBucketObjectsRequest,
     ShowBucketRegionReq,
     ShowBucketRegionRequest,
     ShowBucketReq,
+    ShowCdnInfoReq,
+    ShowCdnInfoRequest,
     ShowCloudTypeRequest,
     ShowRegionInfoRequest,
+    SourceCdnReq,
 )
 
-from place import DESTINATION, REGION, SOURCE, Case
+from place import CDN_BUCKET, CDN_DOMAIN, DESTINATION, REGION, SOURCE, Case
 
 
 class Checks(Case):
@@ -84,6 +88,23 @@ class Checks(Case):
                 **self.account(), bucket_name=self.source, data_center=SOURCE.region, file_name=prefix
             )
             self.assertIs(self.oms.check_prefix(CheckPrefixRequest(body=body)).exist, exists, prefix)
+
+    @unittest.skipUnless(CDN_BUCKET, "no CDN is known")
+    def test_a_cdn_is_compared_with_its_bucket(self):
+        SOURCE.store.make_bucket(CDN_BUCKET)
+        SOURCE.store.put(CDN_BUCKET, "a", b"a")
+        body = ShowCdnInfoReq(
+            **self.account(),
+            region=SOURCE.region,
+            bucket=CDN_BUCKET,
+            prefix=PrefixKeyInfo(keys=["a", "never-put"]),
+            source_cdn=SourceCdnReq(domain=CDN_DOMAIN, protocol="http", authentication_type="NONE"),
+        )
+        answer = self.oms.show_cdn_info(ShowCdnInfoRequest(body=body))
+        self.assertTrue(answer.is_same_cloud_type)
+        self.assertTrue(answer.is_download_available)
+        keys = {key.key: (key.is_object_existing, key.is_etag_matching) for key in answer.checked_keys}
+        self.assertEqual(keys, {"a": (True, True), "never-put": (False, False)})
 
     def check_list(self, key):
         body = CheckUrlSourceListFileFormatReq(

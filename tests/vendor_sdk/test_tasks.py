@@ -22,7 +22,19 @@ from huaweicloudsdkoms.v2 import (
     UpdateBandwidthPolicyRequest,
 )
 
-from place import DESTINATION, FAILED, REGION, RUNNING, SOURCE, STOPPED, SUCCEEDED, WAITING, Case
+from place import (
+    CDN_BUCKET,
+    CDN_DOMAIN,
+    DESTINATION,
+    FAILED,
+    REGION,
+    RUNNING,
+    SOURCE,
+    STOPPED,
+    SUCCEEDED,
+    WAITING,
+    Case,
+)
 
 MIB = 1024 * 1024
 #: Holds a task up, so that it can be met while it runs.
@@ -84,6 +96,17 @@ class Tasks(Case):
         self.reach(task, SUCCEEDED)
         self.assertEqual(self.arrived("one"), b"1")
         self.assertIsNone(self.arrived("two"))
+
+    @unittest.skipUnless(CDN_BUCKET, "no CDN is known")
+    def test_objects_come_through_a_cdn(self):
+        SOURCE.store.make_bucket(CDN_BUCKET)
+        SOURCE.store.put(CDN_BUCKET, "through/b c", b"by way of the CDN")
+        task = self.create(
+            src_node=self.src_node(bucket=CDN_BUCKET, object_key=["through/"]),
+            source_cdn=SourceCdnReq(domain=CDN_DOMAIN, protocol="http", authentication_type="NONE"),
+        )
+        self.reach(task, SUCCEEDED)
+        self.assertEqual(self.arrived("through/b c"), b"by way of the CDN")
 
     def test_a_task_is_stopped_and_goes_on(self):
         task = self.slow_task()
@@ -194,7 +217,7 @@ class Tasks(Case):
             migrate_since=1,
             bandwidth_policy=SLOW,
             source_cdn=SourceCdnReq(
-                domain="cdn.example.test", protocol="https", authentication_type="NONE"
+                domain=CDN_DOMAIN, protocol="http", authentication_type="NONE"
             ),
             smn_config=SmnConfig(
                 topic_urn=f"urn:smn:{REGION}:4cf2090802d94440b4cdd72ef26857b2:OMS",
@@ -226,7 +249,7 @@ class Tasks(Case):
         ):
             self.assertEqual(getattr(shown, member), getattr(request, member), member)
         self.assertEqual(shown.dst_node.save_prefix, "in/")
-        self.assertEqual(shown.source_cdn.domain, "cdn.example.test")
+        self.assertEqual((shown.source_cdn.domain, shown.source_cdn.protocol), (CDN_DOMAIN, "http"))
         self.assertEqual(shown.group_type, "NORMAL_TASK")
 
 
