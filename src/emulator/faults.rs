@@ -1,8 +1,12 @@
 //! Faults as data: what to do to which call. Counting is deterministic, and so is chance.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 /// A fault, as `POST /faults` takes it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +44,9 @@ pub struct Fault {
     /// For `status` and `throttle`: seconds in a `Retry-After` header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
+    /// For `taskStatus`: the state that is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_status: Option<u8>,
     /// For `delay`: real milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay_ms: Option<u64>,
@@ -82,6 +89,14 @@ pub enum FaultKind {
     Html,
     /// No answer ever comes.
     Hang,
+    /// ShowTask or ListTasks tells another state than the task is in; with `task`, in lists of that task alone.
+    TaskStatus,
+    /// A list is answered as it was when the fault first struck it, page by page.
+    StaleList,
+    /// Each page of a list but the first begins with the last entry of the page before.
+    OverlappingPages,
+    /// No call fails but a task, when it begins to run: with `code` (TRF.0001) and `message`.
+    FailTask,
 }
 
 impl Fault {
@@ -95,6 +110,12 @@ impl Fault {
         }
         if self.kind == FaultKind::Delay && self.delay_ms.is_none() {
             return Some("`delayMs` is missing".to_owned());
+        }
+        if self.kind == FaultKind::TaskStatus && self.task_status.is_none_or(|status| status > 7) {
+            return Some("`taskStatus` must lie between 0 and 7".to_owned());
+        }
+        if self.kind == FaultKind::FailTask && self.operation.is_some() {
+            return Some("`failTask` strikes tasks and no operation".to_owned());
         }
         if self.status.is_some_and(|status| !(200..=599).contains(&status)) {
             return Some("`status` must lie between 200 and 599".to_owned());
@@ -110,7 +131,17 @@ impl Fault {
     fn matches(&self, operation: &str, project: Option<&str>, target: Option<&str>) -> bool {
         self.operation.as_deref().is_none_or(|name| name == "*" || name == operation)
             && (self.project.is_none() || self.project.as_deref() == project)
-            && (self.task.is_none() || self.task.as_deref() == target)
+            && (self.task.is_none() || self.task.as_deref() == target || self.is_about_entries(target))
+    }
+
+    /// A list has no task in its path, but tells of those that the fault is about.
+    fn is_about_entries(&self, target: Option<&str>) -> bool {
+        self.kind == FaultKind::TaskStatus && target.is_none()
+    }
+
+    /// Whether the fault changes what a good answer says, and not whether it comes.
+    pub fn rewrites(&self) -> bool {
+        matches!(self.kind, FaultKind::TaskStatus | FaultKind::StaleList)
     }
 
     /// Whether the fault strikes at its `seen`-th matching call, counted from 1.
@@ -124,6 +155,39 @@ impl Fault {
         (first..=last).contains(&seen)
             && self.probability.is_none_or(|probability| chance(seen) < probability)
     }
+}
+
+/// A fault that strikes a call.
+#[derive(Clone, Debug)]
+pub struct Struck {
+    /// Which one.
+    pub id: u64,
+    /// The fault.
+    pub fault: Fault,
+}
+
+/// An answer of ShowTask or ListTasks with this state for one task or all.
+fn with_status(mut body: Value, status: u8, only: Option<&str>) -> Value {
+    let is_meant = |task: &Value| only.is_none_or(|id| task["id"].as_u64() == id.parse().ok());
+    match body.get_mut("tasks").and_then(Value::as_array_mut) {
+        Some(tasks) => tasks.iter_mut().filter(|task| is_meant(task)).for_each(|task| {
+            task["status"] = json!(status);
+        }),
+        None => body["status"] = json!(status),
+    }
+    body
+}
+
+/// A query whose page begins one entry earlier.
+pub fn one_earlier(query: &str) -> String {
+    let earlier = |pair: &str| match pair.split_once('=') {
+        Some(("offset", offset)) => {
+            let offset = offset.parse::<u64>().map(|offset| offset.saturating_sub(1).to_string());
+            offset.map_or_else(|_| pair.to_owned(), |offset| format!("offset={offset}"))
+        }
+        _ => pair.to_owned(),
+    };
+    query.split('&').map(earlier).collect::<Vec<_>>().join("&")
 }
 
 /// The same number in [0, 1) for the same count (the finaliser of splitmix64).
@@ -147,6 +211,9 @@ pub struct ActiveFault {
     /// The fault.
     #[serde(flatten)]
     pub fault: Fault,
+    /// For `staleList`: the answers so far, by path and query.
+    #[serde(skip)]
+    kept: HashMap<String, Value>,
 }
 
 /// The faults in force.
@@ -167,7 +234,7 @@ impl Faults {
         let mut state = self.state();
         state.last_id += 1;
         let id = state.last_id;
-        state.active.push(ActiveFault { id, seen: 0, struck: 0, fault });
+        state.active.push(ActiveFault { id, seen: 0, struck: 0, fault, kept: HashMap::new() });
         id
     }
 
@@ -190,18 +257,46 @@ impl Faults {
     }
 
     /// Counts a call and returns the fault that strikes it: the oldest that does.
-    pub fn strike(&self, operation: &str, project: Option<&str>, target: Option<&str>) -> Option<Fault> {
+    pub fn strike(&self, operation: &str, project: Option<&str>, target: Option<&str>) -> Option<Struck> {
+        self.strike_if(|fault| fault.kind != FaultKind::FailTask && fault.matches(operation, project, target))
+    }
+
+    /// Counts a task that begins to run and returns the fault that strikes it.
+    pub fn strike_run(&self, project: &str, task: u64) -> Option<Fault> {
+        let task = task.to_string();
+        let is_about = |fault: &Fault| {
+            fault.kind == FaultKind::FailTask && fault.matches("", Some(project), Some(&task))
+        };
+        self.strike_if(is_about).map(|struck| struck.fault)
+    }
+
+    fn strike_if(&self, matches: impl Fn(&Fault) -> bool) -> Option<Struck> {
         let mut struck = None;
         for active in &mut self.state().active {
-            if active.fault.matches(operation, project, target) {
+            if matches(&active.fault) {
                 active.seen += 1;
                 if struck.is_none() && active.fault.strikes(active.seen) {
                     active.struck += 1;
-                    struck = Some(active.fault.clone());
+                    struck = Some(Struck { id: active.id, fault: active.fault.clone() });
                 }
             }
         }
         struck
+    }
+
+    /// What a fault that rewrites answers makes of one. `call` is its path and query.
+    pub fn rewrite(&self, struck: &Struck, call: &str, body: Value) -> Value {
+        match (struck.fault.kind, struck.fault.task_status) {
+            (FaultKind::StaleList, _) => {
+                let mut state = self.state();
+                match state.active.iter_mut().find(|active| active.id == struck.id) {
+                    Some(active) => active.kept.entry(call.to_owned()).or_insert(body).clone(),
+                    None => body,
+                }
+            }
+            (FaultKind::TaskStatus, Some(status)) => with_status(body, status, struck.fault.task.as_deref()),
+            _ => body,
+        }
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -245,6 +340,8 @@ mod tests {
         assert!(problem(json!({ "kind": "hang", "operation": "MakeTask" })).unwrap().contains("CreateTask"));
         assert!(problem(json!({ "kind": "delay" })).unwrap().contains("delayMs"));
         assert!(problem(json!({ "kind": "hang", "nth": 0 })).is_some());
+        assert!(problem(json!({ "kind": "taskStatus" })).unwrap().contains("taskStatus"));
+        assert!(problem(json!({ "kind": "failTask", "operation": "ShowTask" })).is_some());
         assert!(serde_json::from_value::<Fault>(json!({ "kind": "hang", "tims": 1 })).is_err());
     }
 }

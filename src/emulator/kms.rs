@@ -2,8 +2,13 @@
 //! does when a key cannot be used.
 
 use super::{
+    config::KmsRefusal,
     service::Service,
-    wire::refusal::{KMS_KEY_ASYMMETRIC, KMS_KEY_MISSING, KMS_KEY_NOT_PERMITTED, KMS_KEY_STATE, Refusal},
+    wire::refusal::{
+        ADMISSION_FAILED, AGENCY_TOKEN_MISSING, INTERFACE_FAILED, KMS_CREATION_FAILED,
+        KMS_CREATION_NOT_PERMITTED, KMS_DECRYPTION_FAILED, KMS_DECRYPTION_NOT_PERMITTED, KMS_KEY_ASYMMETRIC,
+        KMS_KEY_MISSING, KMS_KEY_NOT_PERMITTED, KMS_KEY_STATE, Refusal,
+    },
 };
 
 impl Service {
@@ -22,7 +27,25 @@ impl Service {
             if !matches!(key.algorithm.as_str(), "AES_256" | "SM4") {
                 return Err(KMS_KEY_ASYMMETRIC);
             }
+            if let Some(refusal) = key.refusal {
+                return Err(refusal.refusal());
+            }
         }
         Ok(())
+    }
+}
+
+impl KmsRefusal {
+    /// What a call with the key is answered with.
+    fn refusal(self) -> Refusal {
+        match self {
+            Self::Admission => ADMISSION_FAILED,
+            Self::Interface => INTERFACE_FAILED,
+            Self::Creation => KMS_CREATION_FAILED,
+            Self::Decryption => KMS_DECRYPTION_FAILED,
+            Self::Agency => AGENCY_TOKEN_MISSING,
+            Self::CreationNotPermitted => KMS_CREATION_NOT_PERMITTED,
+            Self::DecryptionNotPermitted => KMS_DECRYPTION_NOT_PERMITTED,
+        }
     }
 }

@@ -106,7 +106,7 @@ impl Service {
 
     fn start_run(self: &Arc<Self>, state: &mut std::sync::MutexGuard<'_, State>, id: u64) {
         let Some(task) = state.ledger.find(id) else { return };
-        let job = match self.job_of_task(task) {
+        let job = match self.struck_by_fault(task).map_or_else(|| self.job_of_task(task), Err) {
             Ok(job) => job,
             Err(failure) => {
                 let now = self.clock.now();
@@ -160,6 +160,15 @@ impl Service {
             settings: self.config.mover.clone(),
             time_zone: mover::service_time_zone(),
         }
+    }
+
+    /// The failure that a fault has in store for a task that begins to run.
+    fn struck_by_fault(&self, task: &Task) -> Option<Failure> {
+        let fault = self.faults.strike_run(&task.project, task.id)?;
+        Some(Failure {
+            code: fault.code.unwrap_or_else(|| "TRF.0001".to_owned()),
+            message: fault.message.unwrap_or_else(|| "Injected fault.".to_owned()),
+        })
     }
 
     fn job_of_task(&self, task: &Task) -> Result<Job, Failure> {

@@ -20,7 +20,7 @@ use super::{
     },
 };
 
-/// States of a task. 0 (initialising) and 6 (retrying) are never entered.
+/// States of a task. 0 (initialising) and 6 (retrying) are never entered; where that is configured, 1 and 2 read so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Status {
     /// 1: in the queue.
@@ -186,12 +186,16 @@ impl Task {
         id(moment_of_member(index, now), 0)
     }
 
-    /// StopTask: 2 becomes 7 with the answer. A waiting task cannot be stopped.
-    pub fn stop(&mut self, now: Timestamp) -> Result<(), Refusal> {
+    /// StopTask: 2 becomes 7 with the answer. A waiting task cannot be stopped, unless that is configured.
+    pub fn stop(&mut self, behaviour: &Behaviour, now: Timestamp) -> Result<(), Refusal> {
         match self.status {
             Status::Running => {
                 self.status = Status::Stopping;
                 self.stop_requested = Some(now);
+                Ok(())
+            }
+            Status::Waiting if behaviour.stop_waiting_tasks => {
+                self.rest(Status::Stopped, now);
                 Ok(())
             }
             Status::Succeeded => Err(COMPLETE),

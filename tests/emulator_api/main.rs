@@ -8,12 +8,14 @@ mod bad_input;
 mod buckets;
 mod catalogue;
 mod clouds;
+mod codes;
 #[path = "../contract/mod.rs"]
 mod contract;
 mod gateway;
 mod groups;
 mod identity;
 mod process;
+mod quirks;
 mod raw;
 mod robustness;
 mod sync;

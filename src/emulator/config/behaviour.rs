@@ -52,6 +52,23 @@ pub struct Behaviour {
     /// A stop of a group that is at rest is refused with OMS.0066, as the service has been seen to do, and not with
     /// OMS.1038. Default false.
     pub group_stop_at_rest_as_task: bool,
+    /// A waiting task can be stopped. Default false: the reference and OMS.0066 say that it must run.
+    pub stop_waiting_tasks: bool,
+    /// A stop that is accepted comes too late: the task completes on its way to state 3 and ends in 5, as clients of the
+    /// service have to expect. Default false: most stops are in time.
+    pub stops_come_too_late: bool,
+    /// A task that copies its failed objects again reads as state 6 and not as 2. Nobody has seen 6. Default false.
+    pub retrying_status: bool,
+    /// Code for a description with forbidden characters. Default OMS.0064, as seen live.
+    pub description_code: DescriptionCode,
+    /// Refusals say more in `error_detail`, as seen live and nowhere documented. Default true.
+    pub error_detail: bool,
+    /// BatchUpdateTasks without `bandwidth_policy` is refused, as the reference says. Default true; else windows stay.
+    pub batch_policy_required: bool,
+    /// Code of what is refused before the privacy agreement is accepted. Default OMS.0092.
+    pub agreement_code: AgreementCode,
+    /// `source_cdn` of an answer says how the CDN authenticates. Default true; the service has been seen without.
+    pub cdn_authentication_shown: bool,
     /// Objects that one task copies per second of service time at most. Default: as fast as it goes.
     pub object_rate: Option<f64>,
     /// Code of what `limits.failedCredentialChecks` refuses. Default OMS.0090.
@@ -87,6 +104,14 @@ impl Default for Behaviour {
             group_task_numbers: false,
             group_stop_while_creating: false,
             group_stop_at_rest_as_task: false,
+            stop_waiting_tasks: false,
+            stops_come_too_late: false,
+            retrying_status: false,
+            description_code: DescriptionCode::Parameters,
+            error_detail: true,
+            batch_policy_required: true,
+            agreement_code: AgreementCode::Oms,
+            cdn_authentication_shown: true,
             object_rate: None,
             failed_checks_code: FailedChecksCode::Attempts,
             destination_clouds: vec!["HuaweiCloud".to_owned()],
@@ -115,6 +140,31 @@ pub enum TimeUnit {
     Seconds,
     /// Unix milliseconds.
     Milliseconds,
+}
+
+/// The table of codes has one for descriptions; the live service answers with the general one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum DescriptionCode {
+    /// OMS.0064, with the name of the member.
+    #[serde(rename = "OMS.0064")]
+    Parameters,
+    /// OMS.0078.
+    #[serde(rename = "OMS.0078")]
+    Characters,
+}
+
+/// Three codes have the same meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum AgreementCode {
+    /// OMS.0092.
+    #[serde(rename = "OMS.0092")]
+    Oms,
+    /// OMS.1010, which meant something else before 2026.
+    #[serde(rename = "OMS.1010")]
+    Newer,
+    /// S3M.0096.
+    #[serde(rename = "S3M.0096")]
+    Storage,
 }
 
 /// Two codes have the same text.

@@ -15,12 +15,15 @@ mod sync;
 use serde::Deserialize;
 
 pub use self::{
-    account::{KmsKey, SmnTopic},
-    behaviour::{Behaviour, ClockPace, FailedChecksCode, HttpSources, TimeUnit, VersionsReading},
+    account::{KmsKey, KmsRefusal, SmnTopic},
+    behaviour::{
+        AgreementCode, Behaviour, ClockPace, DescriptionCode, FailedChecksCode, HttpSources, TimeUnit,
+        VersionsReading,
+    },
     cdn::{Cdn, EmbeddedCdn},
     identity::{Identity, Metadata, User},
     limits::{GatewayLimit, Limits},
-    project::{AccessKey, Project},
+    project::{AccessKey, AccountState, Project},
     stores::{EmbeddedStore, Store, canonical_cloud},
     sync::{SyncBehaviour, SyncQuota},
 };
@@ -126,6 +129,7 @@ impl Config {
                 name: None,
                 region: DEFAULT_REGION.to_owned(),
                 domain_id: None,
+                account: AccountState::Normal,
                 access_keys: vec![AccessKey {
                     access: "PROJECTEXAMPLEKEY".to_owned(),
                     secret: "project-example-secret".to_owned().into(),

@@ -19,6 +19,9 @@ pub struct Project {
     /// The account that IAM names as the owner. Default: one made-up account for all projects.
     #[serde(default)]
     pub domain_id: Option<String>,
+    /// How the account stands. Whatever changes something is refused for one that does not stand well. Default: normal.
+    #[serde(default)]
+    pub account: AccountState,
     /// The key pairs that may sign calls for this project. One pair may serve several projects.
     pub access_keys: Vec<AccessKey>,
     /// The users who may log in for this project.
@@ -31,6 +34,23 @@ impl Project {
     pub fn name(&self) -> &str {
         self.name.as_deref().unwrap_or(&self.region)
     }
+}
+
+/// How an account stands with the cloud.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum AccountState {
+    /// Well.
+    #[default]
+    Normal,
+    /// It is restricted, as for a lack of balance: OMS.0201.
+    Restricted,
+    /// It is frozen: OMS.0202.
+    Frozen,
+    /// Its holder has to confirm who they are: OMS.0203.
+    Unvalidated,
+    /// It has not passed real-name authentication: OMS.0204.
+    Unverified,
 }
 
 /// An access key and its secret.

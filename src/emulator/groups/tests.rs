@@ -29,7 +29,7 @@ fn group(status: GroupStatus) -> Group {
         },
         "dst_node": { "region": "r", "ak": "a", "sk": "s", "bucket": "d" },
     });
-    let request = CreateGroup::read(&body, &Limits::default()).unwrap();
+    let request = CreateGroup::read(&body, &Limits::default(), &Behaviour::default()).unwrap();
     let mut group = Group::create(request, "g".to_owned(), 1, "p", moment(0));
     group.status = status;
     group

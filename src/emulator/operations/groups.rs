@@ -16,14 +16,14 @@ use crate::emulator::{
     wire::{
         answer::{self, Sum},
         members::parse,
-        refusal::{AGREEMENT_MISSING, GROUP_QUOTA, NO_SUCH_GROUP, Refusal},
+        refusal::{GROUP_QUOTA, NO_SUCH_GROUP, Refusal},
         request::{CreateGroup, ListGroups, TakeUpGroup, TaskKeys, read_bandwidth},
     },
 };
 
 impl Service {
     pub(super) async fn create_group(&self, project: &Project, body: &[u8]) -> Result<Done, Refusal> {
-        let request = CreateGroup::read(&parse(body, false)?, &self.config.limits)?;
+        let request = CreateGroup::read(&parse(body, false)?, &self.config.limits, &self.config.behaviour)?;
         self.check_group_creation(&mut self.state(), project, self.clock.now())?;
         self.check_regions(project, &request.definition)?;
         self.check_topic(project, request.definition.notification.as_ref())?;
@@ -57,7 +57,7 @@ impl Service {
         now: Timestamp,
     ) -> Result<(), Refusal> {
         if self.config.behaviour.privacy_agreement_required && !state.ledger.has_agreement(&project.id) {
-            return Err(AGREEMENT_MISSING);
+            return Err(self.agreement_missing());
         }
         if state.ledger.groups_created_in_a_day(&project.id, now) >= self.config.limits.groups_per_day {
             return Err(GROUP_QUOTA);

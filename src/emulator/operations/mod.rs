@@ -16,11 +16,16 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
 use super::{
+    config::{AccountState, AgreementCode, Project},
     identity::caller::Caller,
     route::{Operation, Route},
     service::Service,
     stores::{StoreAddress, Stores},
-    wire::refusal::{DESTINATION_BUCKET, INVALID_TASK_ID, PROJECT_REFUSED, Refusal},
+    wire::refusal::{
+        ACCOUNT_FROZEN, ACCOUNT_RESTRICTED, ACCOUNT_UNVALIDATED, ACCOUNT_UNVERIFIED, AGREEMENT_MISSING,
+        AGREEMENT_MISSING_NEWER, AGREEMENT_MISSING_STORAGE, DESTINATION_BUCKET, INVALID_TASK_ID,
+        PROJECT_REFUSED, Refusal,
+    },
 };
 
 /// A call that the gateway let through.
@@ -74,7 +79,10 @@ impl Service {
     pub async fn carry_out(self: &Arc<Self>, request: Request<'_>) -> Result<Done, Refusal> {
         let Request { route, caller, query, body, headers } = request;
         let caller = || caller.ok_or(PROJECT_REFUSED);
-        let project = || route.project.as_deref().and_then(|id| self.project(id)).ok_or(PROJECT_REFUSED);
+        let project = || {
+            let project = route.project.as_deref().and_then(|id| self.project(id)).ok_or(PROJECT_REFUSED)?;
+            if route.operation.only_reads() { Ok(project) } else { check_account(project) }
+        };
         let target = || route.target.as_deref().unwrap_or_default();
         let task = || route.task_id().ok_or(INVALID_TASK_ID);
         match route.operation {
@@ -126,6 +134,28 @@ impl Service {
             Operation::v1ListVersions => project().map(|_| Self::list_v1_versions()),
             Operation::v1ShowQuotas => self.show_v1_quotas(caller()?, target()),
         }
+    }
+}
+
+impl Service {
+    /// What is refused before the privacy agreement is accepted.
+    fn agreement_missing(&self) -> Refusal {
+        match self.config.behaviour.agreement_code {
+            AgreementCode::Oms => AGREEMENT_MISSING,
+            AgreementCode::Newer => AGREEMENT_MISSING_NEWER,
+            AgreementCode::Storage => AGREEMENT_MISSING_STORAGE,
+        }
+    }
+}
+
+/// Whoever looks may look; an account that does not stand well changes nothing.
+fn check_account(project: &Project) -> Result<&Project, Refusal> {
+    match project.account {
+        AccountState::Normal => Ok(project),
+        AccountState::Restricted => Err(ACCOUNT_RESTRICTED),
+        AccountState::Frozen => Err(ACCOUNT_FROZEN),
+        AccountState::Unvalidated => Err(ACCOUNT_UNVALIDATED),
+        AccountState::Unverified => Err(ACCOUNT_UNVERIFIED),
     }
 }
 

@@ -14,9 +14,9 @@ use crate::emulator::{
     tasks::{Task, service_zone},
     wire::{
         refusal::{
-            AGREEMENT_MISSING, DESTINATION_BUCKET, DESTINATION_KEYS, NO_ACCESS, NO_SUCH_API, NOT_FOUND,
-            REGION_OF_ENDPOINT, Refusal, SOURCE_BUCKET, SOURCE_REGION, SYNC_TASK_DELETED,
-            SYNC_TASK_NOT_FOUND, SYNC_TASK_UNKNOWN, TOO_MANY_SYNC_TASKS,
+            DESTINATION_BUCKET, DESTINATION_KEYS, NO_ACCESS, NO_SUCH_API, NOT_FOUND, REGION_OF_ENDPOINT,
+            Refusal, SOURCE_BUCKET, SOURCE_REGION, SYNC_TASK_DELETED, SYNC_TASK_NOT_FOUND, SYNC_TASK_UNKNOWN,
+            TOO_MANY_SYNC_TASKS,
         },
         request::sync::{
             CreateSyncTask, ListSyncTaskStatistic, ListSyncTasks, read_query_time, read_sync_events,
@@ -76,7 +76,7 @@ impl Service {
     fn check_sync_creation(&self, state: &State, project: &Project) -> Result<(), Refusal> {
         let behaviour = &self.config.behaviour.sync;
         if behaviour.privacy_agreement_required && !state.ledger.has_agreement(&project.id) {
-            return Err(AGREEMENT_MISSING);
+            return Err(self.agreement_missing());
         }
         self.check_sync_quota(state, project, behaviour.quota)
     }

@@ -19,8 +19,8 @@ use crate::emulator::{
         answer,
         members::parse,
         refusal::{
-            AGREEMENT_MISSING, DAILY_QUOTA, DESTINATION_BUCKET, DESTINATION_KEYS, NOT_FOUND,
-            REGION_OF_ENDPOINT, Refusal, SOURCE_REGION, TOO_MANY_WAITING,
+            DAILY_QUOTA, DESTINATION_BUCKET, DESTINATION_KEYS, NOT_FOUND, REGION_OF_ENDPOINT, Refusal,
+            SOURCE_REGION, TOO_MANY_WAITING,
         },
         request::{
             BatchTarget, BatchUpdateTasks, CreateTask, Definition, ListTasks, StartTask, TaskKeys,
@@ -32,7 +32,7 @@ use crate::emulator::{
 impl Service {
     pub(super) async fn create_task(&self, project: &Project, body: &[u8]) -> Result<Done, Refusal> {
         let limits = &self.config.limits;
-        let request = CreateTask::read(&parse(body, false)?, limits)?;
+        let request = CreateTask::read(&parse(body, false)?, limits, &self.config.behaviour)?;
         self.check_creation(&mut self.state(), project, self.clock.now())?;
         self.check_regions(project, &request.definition)?;
         self.check_topic(project, request.definition.notification.as_ref())?;
@@ -65,7 +65,7 @@ impl Service {
     fn check_creation(&self, state: &mut State, project: &Project, now: Timestamp) -> Result<(), Refusal> {
         let limits = &self.config.limits;
         if self.config.behaviour.privacy_agreement_required && !state.ledger.has_agreement(&project.id) {
-            return Err(AGREEMENT_MISSING);
+            return Err(self.agreement_missing());
         }
         if state.ledger.created_in_a_day(&project.id, now) >= limits.tasks_per_day {
             return Err(DAILY_QUOTA);
@@ -171,12 +171,13 @@ impl Service {
     }
 
     pub(super) async fn stop_task(&self, project: &Project, id: u64) -> Result<Done, Refusal> {
+        let behaviour = &self.config.behaviour;
         let pause = |state: &State| {
-            if let Some(run) = state.runs.get(&id) {
+            if let Some(run) = state.runs.get(&id).filter(|_| !behaviour.stops_come_too_late) {
                 run.control.send_replace(Control::Pause);
             }
         };
-        self.change_task(project, id, Task::stop, pause).await
+        self.change_task(project, id, |task, now| task.stop(behaviour, now), pause).await
     }
 
     pub(super) async fn start_task(&self, project: &Project, id: u64, body: &[u8]) -> Result<Done, Refusal> {
@@ -226,7 +227,8 @@ impl Service {
 
     /// All or nothing: one task that does not fit refuses the whole call.
     pub(super) async fn batch_update(&self, project: &Project, body: &[u8]) -> Result<Done, Refusal> {
-        let request = BatchUpdateTasks::read(&parse(body, false)?, &self.config.limits)?;
+        let request =
+            BatchUpdateTasks::read(&parse(body, false)?, &self.config.limits, &self.config.behaviour)?;
         let saved = {
             let mut state = self.state();
             let ids = match &request.target {
@@ -249,13 +251,15 @@ impl Service {
             let mut records = Vec::new();
             for id in ids {
                 let changed = state.ledger.change(id, |task| {
-                    task.bandwidth.clone_from(&request.bandwidth);
+                    if let Some(bandwidth) = &request.bandwidth {
+                        task.bandwidth.clone_from(bandwidth);
+                    }
                     task.priority = request.priority.unwrap_or(task.priority);
                     Record::Task(Box::new(task.clone()))
                 });
                 records.extend(changed);
-                if let Some(run) = state.runs.get(&id) {
-                    run.bandwidth.send_replace(windows(&request.bandwidth));
+                if let (Some(run), Some(bandwidth)) = (state.runs.get(&id), &request.bandwidth) {
+                    run.bandwidth.send_replace(windows(bandwidth));
                 }
             }
             self.record(&state, &records)

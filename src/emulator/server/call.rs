@@ -15,7 +15,7 @@ use super::{
     gateway::{Cut, Gateway},
 };
 use crate::emulator::{
-    faults::{Fault, FaultKind},
+    faults::{Fault, FaultKind, Struck, one_earlier},
     journal::Entry,
     operations::{self, Done},
     route::{Access, Route},
@@ -42,6 +42,7 @@ pub(super) struct Call<'a> {
     at: jiff::Timestamp,
     route: Option<Route>,
     fault: Option<Fault>,
+    struck: Option<Struck>,
 }
 
 /// What is about to be answered.
@@ -96,23 +97,25 @@ impl<'a> Call<'a> {
             at: gateway.service.clock.now(),
             route: Route::of(gateway.door, request.method(), request.uri().path()),
             fault: None,
+            struck: None,
         }
     }
 
     pub(super) async fn answer(mut self, request: Request<Incoming>) -> Result<Response<Body>, Cut> {
         if let Some(route) = &self.route {
-            self.fault = self.service().faults.strike(
+            self.struck = self.service().faults.strike(
                 route.operation.name(),
                 route.project.as_deref(),
                 route.target.as_deref(),
             );
+            self.fault = self.struck.as_ref().map(|struck| struck.fault.clone());
         }
         if let Some(fault) = self.fault.clone().filter(|fault| !strikes_after(fault))
             && let Some(result) = self.strike(&fault).await
         {
             return result;
         }
-        let result = self.carry_out(request).await;
+        let result = self.carry_out(request).await.map(|done| self.rewritten(done));
         if let Some(fault) = self.fault.clone().filter(strikes_after) {
             return self.strike_after(&fault, result).await;
         }
@@ -122,7 +125,16 @@ impl<'a> Call<'a> {
         };
         let outcome = result.as_ref().map_or_else(|refusal| refusal.code.to_string(), |_| "ok".to_owned());
         self.note(Some(answer.status), outcome, result.ok().as_ref());
-        Ok(self.respond(answer, false))
+        Ok(self.respond(answer, self.fault.is_some()))
+    }
+
+    /// What a fault makes of a good answer.
+    fn rewritten(&self, mut done: Done) -> Done {
+        if let Some(struck) = self.struck.as_ref().filter(|struck| struck.fault.rewrites()) {
+            let call = self.uri.to_string();
+            done.body = done.body.map(|body| self.service().faults.rewrite(struck, &call, body));
+        }
+        done
     }
 
     /// Reads the request, lets the gateway check it and OMS carry it out.
@@ -160,6 +172,9 @@ impl<'a> Call<'a> {
             Access::Open | Access::Node => None,
         };
         let (caller, headers) = (caller.as_ref(), &parts.headers);
+        let overlaps = self.fault.as_ref().is_some_and(|fault| fault.kind == FaultKind::OverlappingPages);
+        let earlier = overlaps.then(|| one_earlier(query));
+        let query = earlier.as_deref().unwrap_or(query);
         self.service().carry_out(operations::Request { route, caller, headers, query, body }).await
     }
 
@@ -182,6 +197,10 @@ impl<'a> Call<'a> {
     /// A fault before the call is carried out. `None`: go on.
     async fn strike(&self, fault: &Fault) -> Option<Result<Response<Body>, Cut>> {
         match fault.kind {
+            FaultKind::TaskStatus
+            | FaultKind::StaleList
+            | FaultKind::OverlappingPages
+            | FaultKind::FailTask => None,
             FaultKind::Delay => {
                 self.wait(fault).await;
                 None
@@ -221,7 +240,11 @@ impl<'a> Call<'a> {
                 self.service().stopping.cancelled().await;
                 Err(Cut)
             }
-            FaultKind::Delay => {
+            FaultKind::Delay
+            | FaultKind::TaskStatus
+            | FaultKind::StaleList
+            | FaultKind::OverlappingPages
+            | FaultKind::FailTask => {
                 self.wait(fault).await;
                 let answer = match &result {
                     Ok(done) => Answer::done(done),
@@ -289,7 +312,15 @@ impl<'a> Call<'a> {
     fn refusal(&self, refusal: &Refusal) -> Answer {
         match refusal.shape {
             Shape::Page => Answer::text(refusal.status, &refusal.message),
-            Shape::Service | Shape::Keystone => Answer::json(refusal.status, &refusal.body(&self.request_id)),
+            Shape::Service | Shape::Keystone => {
+                let mut body = refusal.body(&self.request_id);
+                if let Some(members) =
+                    body.as_object_mut().filter(|_| !self.service().config.behaviour.error_detail)
+                {
+                    members.remove("error_detail");
+                }
+                Answer::json(refusal.status, &body)
+            }
         }
     }
 
@@ -351,7 +382,12 @@ impl<'a> Call<'a> {
 fn strikes_after(fault: &Fault) -> bool {
     match fault.kind {
         FaultKind::LostReply => true,
-        FaultKind::CutBefore | FaultKind::Throttle => false,
+        FaultKind::CutBefore
+        | FaultKind::Throttle
+        | FaultKind::TaskStatus
+        | FaultKind::StaleList
+        | FaultKind::OverlappingPages
+        | FaultKind::FailTask => false,
         FaultKind::Status | FaultKind::Html | FaultKind::Delay | FaultKind::Hang => fault.after_effect,
     }
 }

@@ -99,7 +99,7 @@ pub fn task(task: &Task, progress: Option<Progress>, behaviour: &Behaviour, now:
         "success_record_error_reason": task.checkpoint.success_list_error.clone().unwrap_or_default(),
         "skip_record_error_reason": "",
         "smn_info": task.notified.as_ref().map(Notified::shown),
-        "source_cdn": definition.cdn.as_ref().map(cdn),
+        "source_cdn": definition.cdn.as_ref().map(|shown| cdn(shown, behaviour)),
     });
     // In two parts, as one is more than the macro can take.
     if let (Value::Object(shown), Value::Object(moving)) = (&mut shown, moving) {
@@ -108,10 +108,15 @@ pub fn task(task: &Task, progress: Option<Progress>, behaviour: &Behaviour, now:
     shown
 }
 
-/// The number of the state, 0 for the first moments of a task where that is configured.
+/// The number of the state; 0 for the first moments of a task and 6 while failed objects are copied again, where that
+/// is configured.
 pub fn shown_status(task: &Task, behaviour: &Behaviour, now: Timestamp) -> u8 {
     let young = now.duration_since(task.waiting_since) < milliseconds(behaviour.initialising_ms);
-    if task.status == Status::Waiting && young { 0 } else { task.status.number() }
+    match task.status {
+        Status::Waiting if young => 0,
+        Status::Running if behaviour.retrying_status && task.checkpoint.retry_lists.is_some() => 6,
+        status => status.number(),
+    }
 }
 
 fn ratio(part: u64, whole: u64) -> f64 {
@@ -144,12 +149,15 @@ fn shown_list_file(list: &ListFile) -> Value {
 }
 
 /// Without its key.
-fn cdn(cdn: &Cdn) -> Value {
-    json!({
+fn cdn(cdn: &Cdn, behaviour: &Behaviour) -> Value {
+    let mut shown = json!({
         "domain": cdn.domain,
         "protocol": cdn.protocol,
-        "authentication_type": cdn.authentication_type,
-    })
+    });
+    if behaviour.cdn_authentication_shown {
+        shown["authentication_type"] = json!(cdn.authentication_type);
+    }
+    shown
 }
 
 fn task_type(task_type: TaskType) -> &'static str {

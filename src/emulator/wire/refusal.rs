@@ -181,6 +181,18 @@ refusals! {
     TOO_MANY_ATTEMPTS = 400 "OMS.0090" "The number of failed attempts reaches the maximum. Try again later.";
     /// The privacy agreement was not accepted.
     AGREEMENT_MISSING = 400 "OMS.0092" "The privacy agreement has not been accepted.";
+    /// The same by its newer code, where that is used.
+    AGREEMENT_MISSING_NEWER = 400 "OMS.1010" "The privacy agreement has not been accepted.";
+    /// The same by the code of the layer below, where that is used.
+    AGREEMENT_MISSING_STORAGE = 400 "S3M.0096" "The privacy agreement has not been accepted.";
+    /// The account is restricted.
+    ACCOUNT_RESTRICTED = 400 "OMS.0201" "The account is restricted.";
+    /// The account is frozen.
+    ACCOUNT_FROZEN = 400 "OMS.0202" "The account is frozen.";
+    /// The holder of the account has to confirm who they are.
+    ACCOUNT_UNVALIDATED = 400 "OMS.0203" "The personal information of the account has not been validated.";
+    /// The account has not passed real-name authentication.
+    ACCOUNT_UNVERIFIED = 400 "OMS.0204" "The account has not passed real-name authentication.";
     /// The synchronization task was deleted.
     SYNC_TASK_DELETED = 400 "OMS.0093" "The synchronization task has been deleted.";
     /// The synchronization task does not synchronize.
@@ -233,6 +245,20 @@ refusals! {
     URL_LIST_BOM = 400 "OMS.0188" "The URL list file must not start with a BOM.";
     /// The destination keys are wrong.
     DESTINATION_KEYS = 400 "OMS.0189" "The AK/SK of the destination is invalid.";
+    /// The authorization of OMS could not be verified.
+    ADMISSION_FAILED = 403 "OMS.0207" "The admission check failed.";
+    /// A call within the service failed.
+    INTERFACE_FAILED = 403 "OMS.0208" "The interface request failed.";
+    /// KMS made no data key.
+    KMS_CREATION_FAILED = 403 "OMS.0209" "The request to create a KMS key failed.";
+    /// KMS decrypted no data key.
+    KMS_DECRYPTION_FAILED = 403 "OMS.0210" "The request to decrypt the data key failed.";
+    /// The agency of OMS gave no token.
+    AGENCY_TOKEN_MISSING = 403 "OMS.0213" "Failed to obtain the agency token.";
+    /// The caller may not make data keys.
+    KMS_CREATION_NOT_PERMITTED = 403 "OMS.0215" "Policy does not allow kms:cmk:createDataKeyWithOutPlaintext to be performed.";
+    /// The caller may not decrypt data keys.
+    KMS_DECRYPTION_NOT_PERMITTED = 403 "OMS.0216" "Policy does not allow kms:cmk:decryptDataKey to be performed.";
     /// The KMS key is not enabled.
     KMS_KEY_STATE = 403 "OMS.0211" "The status of the KMS key is not supported.";
     /// There is no such KMS key.

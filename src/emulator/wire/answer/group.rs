@@ -86,7 +86,7 @@ pub fn group(group: &Group, sum: &Sum, behaviour: &Behaviour, now: Timestamp) ->
     let at_work = group.status.takes_a_place();
     let moving = json!({
         "smn_config": group.notified.as_ref().map(Notified::shown),
-        "source_cdn": definition.cdn.as_ref().map(cdn),
+        "source_cdn": definition.cdn.as_ref().map(|shown| cdn(shown, behaviour)),
         "migrate_speed": if at_work { sum.speed } else { 0 },
         "total_time": group.elapsed(now).as_millis().max(0) as u64,
         "start_time": group.started.map_or(0, Timestamp::as_millisecond),

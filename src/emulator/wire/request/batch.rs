@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{Priority, read_priority};
 use crate::emulator::{
-    config::Limits,
+    config::{Behaviour, Limits},
     wire::{
         bandwidth::{self, BandwidthWindow},
         members::Members,
@@ -17,8 +17,8 @@ use crate::emulator::{
 pub struct BatchUpdateTasks {
     /// The tasks.
     pub target: BatchTarget,
-    /// New windows.
-    pub bandwidth: Vec<BandwidthWindow>,
+    /// New windows; absent leaves them alone.
+    pub bandwidth: Option<Vec<BandwidthWindow>>,
     /// New priority; absent leaves it alone.
     pub priority: Option<Priority>,
 }
@@ -34,7 +34,7 @@ pub enum BatchTarget {
 
 impl BatchUpdateTasks {
     /// Reads a request.
-    pub fn read(body: &Value, limits: &Limits) -> Result<Self, Refusal> {
+    pub fn read(body: &Value, limits: &Limits, behaviour: &Behaviour) -> Result<Self, Refusal> {
         let members = Members::of(body)?;
         let group = members.text("group_id", 36)?.map(str::to_owned);
         let ids = match members.list("ids")? {
@@ -55,12 +55,11 @@ impl BatchUpdateTasks {
             (Some(_), _) => return Err(members.refuse("group_id")),
             (None, None) => return Err(members.refuse("ids")),
         };
-        Ok(Self {
-            target,
-            bandwidth: bandwidth::read(&members, limits)?
-                .ok_or_else(|| members.refuse("bandwidth_policy"))?,
-            priority: read_priority(&members)?,
-        })
+        let bandwidth = bandwidth::read(&members, limits)?;
+        if bandwidth.is_none() && behaviour.batch_policy_required {
+            return Err(members.refuse("bandwidth_policy"));
+        }
+        Ok(Self { target, bandwidth, priority: read_priority(&members)? })
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     read_priority,
 };
 use crate::emulator::{
-    config::Limits,
+    config::{Behaviour, Limits},
     mover::TaskType,
     wire::{bandwidth::BandwidthWindow, members::Members, refusal::Refusal},
 };
@@ -30,7 +30,7 @@ pub struct CreateTask {
 
 impl CreateTask {
     /// Reads and checks a request.
-    pub fn read(body: &Value, limits: &Limits) -> Result<Self, Refusal> {
+    pub fn read(body: &Value, limits: &Limits, behaviour: &Behaviour) -> Result<Self, Refusal> {
         let members = Members::of(body)?;
         let task_type = match members.word("task_type", &["object", "prefix", "list", "url_list"])? {
             None | Some("object") => TaskType::Object,
@@ -40,7 +40,7 @@ impl CreateTask {
         };
         let priority = read_priority(&members)?.unwrap_or_default();
         let Migration { definition, keys, bandwidth, kms_keys } =
-            Migration::read(&members, limits, Style::Task, task_type)?;
+            Migration::read(&members, (limits, behaviour), Style::Task, task_type)?;
         Ok(Self { definition, keys, bandwidth, priority, kms_keys })
     }
 }

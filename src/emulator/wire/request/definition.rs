@@ -5,14 +5,14 @@ use serde::{Deserialize, Serialize};
 use super::source::{Cdn, Notification, SourceCredentials, TaskKeys, has_crc64, read_crypto, read_pair};
 use crate::emulator::{
     clouds::Cloud,
-    config::Limits,
+    config::{Behaviour, DescriptionCode, Limits},
     mover::{ConsistencyCheck, KeyRange, ListFile, OverwriteMode, StoragePolicy, TaskType},
     wire::{
         bandwidth::{self, BandwidthWindow},
         members::Members,
         refusal::{
-            CLOUD_MISMATCH, DESTINATION_PREFIX, INVALID_SOURCE, MIGRATION_POLICY, OVERWRITE_MODE, Refusal,
-            SELECTION_MISMATCH, URL_LIST_SUFFIX,
+            CLOUD_MISMATCH, DESCRIPTION_CHARACTERS, DESTINATION_PREFIX, INVALID_SOURCE, MIGRATION_POLICY,
+            OVERWRITE_MODE, Refusal, SELECTION_MISMATCH, URL_LIST_SUFFIX,
         },
     },
 };
@@ -118,13 +118,16 @@ impl Migration {
     /// Reads everything but the type of the task, which the APIs spell in their own ways.
     pub(super) fn read(
         members: &Members<'_>,
-        limits: &Limits,
+        (limits, behaviour): (&Limits, &Behaviour),
         style: Style,
         task_type: TaskType,
     ) -> Result<Self, Refusal> {
         let description = members.text("description", 255)?.unwrap_or_default();
         if description.contains(FORBIDDEN_IN_DESCRIPTION) {
-            return Err(members.refuse("description"));
+            return Err(match behaviour.description_code {
+                DescriptionCode::Parameters => members.refuse("description"),
+                DescriptionCode::Characters => DESCRIPTION_CHARACTERS,
+            });
         }
         let migrate_since = members.integer("migrate_since")?.unwrap_or(0);
         if migrate_since < 0 {

@@ -10,7 +10,7 @@ use super::{
     source::{Cdn, SourceCredentials, read_kms_keys, read_pair, read_secret},
 };
 use crate::emulator::{
-    config::Limits,
+    config::{Behaviour, Limits},
     mover::{Keys, TaskType},
     wire::{
         bandwidth::BandwidthWindow,
@@ -34,7 +34,7 @@ pub struct CreateGroup {
 
 impl CreateGroup {
     /// Reads and checks a request.
-    pub fn read(body: &Value, limits: &Limits) -> Result<Self, Refusal> {
+    pub fn read(body: &Value, limits: &Limits, behaviour: &Behaviour) -> Result<Self, Refusal> {
         let members = Members::of(body)?;
         let task_type = match members.word("task_type", &["PREFIX", "LIST", "URL_LIST"])? {
             None | Some("PREFIX") => TaskType::Prefix,
@@ -42,7 +42,7 @@ impl CreateGroup {
             Some(_) => TaskType::UrlList,
         };
         let Migration { mut definition, keys, bandwidth, kms_keys } =
-            Migration::read(&members, limits, Style::Group, task_type)?;
+            Migration::read(&members, (limits, behaviour), Style::Group, task_type)?;
         if let Some(list) = definition.list_file.as_mut().filter(|list| !list.key.ends_with('/')) {
             list.key.push('/');
         }
@@ -151,12 +151,12 @@ mod tests {
     fn read_with(pointer: &str, name: &str, value: Value) -> Result<CreateGroup, Refusal> {
         let mut body = body();
         body.pointer_mut(pointer).unwrap()[name] = value;
-        CreateGroup::read(&body, &Limits::default())
+        CreateGroup::read(&body, &Limits::default(), &Behaviour::default())
     }
 
     #[test]
     fn a_group_is_read_with_the_documented_defaults_and_clouds_in_any_case() {
-        let group = CreateGroup::read(&body(), &Limits::default()).unwrap();
+        let group = CreateGroup::read(&body(), &Limits::default(), &Behaviour::default()).unwrap();
         assert_eq!(group.definition.task_type, TaskType::Prefix);
         assert_eq!(group.definition.cloud_type, "HuaweiCloud");
         assert!(group.definition.enable_failed_object_recording);
@@ -172,7 +172,7 @@ mod tests {
         body["task_type"] = json!("LIST");
         body["src_node"]["object_key"] = json!([]);
         body["src_node"]["list_file"] = json!({ "obs_bucket": "l", "list_file_key": "lists" });
-        let group = CreateGroup::read(&body, &Limits::default()).unwrap();
+        let group = CreateGroup::read(&body, &Limits::default(), &Behaviour::default()).unwrap();
         assert_eq!(group.definition.list_file.unwrap().key, "lists/");
     }
 
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_start_needs_keys_and_a_retry_can_use_those_that_are_kept() {
-        let group = CreateGroup::read(&body(), &Limits::default()).unwrap();
+        let group = CreateGroup::read(&body(), &Limits::default(), &Behaviour::default()).unwrap();
         let kept = Some(&group.keys);
         let retry = TakeUpGroup::read_retry(&json!({ "migrate_failed_object": true })).unwrap();
         assert!(retry.migrate_failed_object);

@@ -62,7 +62,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::emulator::{config::Limits, mover::StoragePolicy};
+    use crate::emulator::{
+        config::{Behaviour, Limits},
+        mover::StoragePolicy,
+    };
 
     fn body() -> Value {
         json!({
@@ -78,12 +81,12 @@ mod tests {
     fn read_with(pointer: &str, name: &str, value: Value) -> Result<CreateTask, Refusal> {
         let mut body = body();
         body.pointer_mut(pointer).unwrap()[name] = value;
-        CreateTask::read(&body, &Limits::default())
+        CreateTask::read(&body, &Limits::default(), &Behaviour::default())
     }
 
     #[test]
     fn a_request_of_an_old_client_is_read_with_the_documented_defaults() {
-        let task = CreateTask::read(&body(), &Limits::default()).unwrap();
+        let task = CreateTask::read(&body(), &Limits::default(), &Behaviour::default()).unwrap();
         assert!(task.definition.enable_failed_object_recording);
         assert_eq!(task.definition.storage_policy, StoragePolicy::Standard);
         assert_eq!(task.priority, Priority::Medium);
@@ -145,13 +148,15 @@ mod tests {
         source.remove("sk");
         source.insert("cloud_type".to_owned(), json!("Azure"));
         source.insert("connection_string".to_owned(), json!("DefaultEndpointsProtocol=https"));
-        let task = CreateTask::read(&body, &Limits::default()).unwrap();
+        let task = CreateTask::read(&body, &Limits::default(), &Behaviour::default()).unwrap();
         assert!(matches!(task.keys.source, SourceKeys::ConnectionString(_)));
     }
 
     #[test]
     fn a_batch_update_names_either_tasks_or_a_group() {
-        let read = |body: Value| BatchUpdateTasks::read(&body, &Limits::default()).map(|batch| batch.target);
+        let read = |body: Value| {
+            BatchUpdateTasks::read(&body, &Limits::default(), &Behaviour::default()).map(|batch| batch.target)
+        };
         assert_eq!(read(json!({ "ids": [1], "bandwidth_policy": [] })), Ok(BatchTarget::Tasks(vec![1])));
         assert!(read(json!({ "ids": [1], "group_id": "g", "bandwidth_policy": [] })).is_err());
         assert!(read(json!({ "bandwidth_policy": [] })).is_err());
