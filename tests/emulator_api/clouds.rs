@@ -1,10 +1,15 @@
 //! What the emulator knows of each cloud and of CDNs, from the create of a task to its objects.
 
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
 use oms_operator::emulator::{cdn::sign::Scheme, clouds::CLOUDS, config::Config};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::world::{DESTINATION_SECRET, SOURCE_SECRET, World, config, task};
+use crate::world::{DEADLINE, DESTINATION_SECRET, SOURCE_SECRET, World, config, task};
 
 /// A world whose source store stands for a cloud.
 fn standing_for(cloud: &str, changes: Value) -> Config {
@@ -120,6 +125,15 @@ async fn credentials_that_open_nothing_fail_the_task_with_their_own_cause() {
         let failed = world.reach(id, 4).await;
         assert_eq!(failed["error_reason"]["error_code"], cause, "{failed}");
         assert!(!crate::world::holds_secret(&failed.to_string()), "{failed}");
+    }
+}
+
+/// Waits until it holds.
+async fn until(holds: impl AsyncFn() -> bool) {
+    let begun = Instant::now();
+    while !holds().await {
+        assert!(begun.elapsed() < DEADLINE, "it never held");
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
@@ -272,6 +286,85 @@ async fn a_domain_can_lead_to_a_server_that_runs_elsewhere() {
     server.abort();
     // Nobody answers any more.
     world.create(&through("cdn.example.com", "NONE", "")).await.expect_refusal(400, "OMS.0081");
+}
+
+#[tokio::test]
+async fn groups_and_synchronization_tasks_fetch_through_a_cdn_too() {
+    // Tells which objects were asked of it.
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&asked);
+    let app = axum::Router::new().fallback(move |request: axum::extract::Request| {
+        let path = request.uri().path().to_owned();
+        seen.lock().unwrap().push(path.clone());
+        async move { format!("the photo {}", &path[1..]) }
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move { axum::serve(listener, app).await });
+    let config = json!({ "cdns": [{ "domain": "cdn.example.com", "endpoint": endpoint }] });
+    let (_emulator, world) = World::start(crate::world::config(config)).await;
+    let cdn = json!({ "domain": "cdn.example.com", "protocol": "http", "authentication_type": "NONE" });
+    let fetched = || {
+        let mut paths = std::mem::take(&mut *asked.lock().unwrap());
+        paths.retain(|path| path != "/");
+        paths.sort_unstable();
+        paths
+    };
+
+    let mut group = through("cdn.example.com", "NONE", "");
+    group["task_type"] = json!("PREFIX");
+    let groups = format!("/v2/{}/taskgroups", crate::world::PROJECT);
+    let made = world.call(Method::POST, &groups, Some(&group)).await.expect_ok();
+    let group = format!("{groups}/{}", made["group_id"].as_str().unwrap());
+    until(async || world.get(&group).await.expect_ok()["status"] == 6).await;
+    assert_eq!(fetched(), ["/2024/a", "/2024/b", "/2025/c"]);
+
+    let sync = json!({
+        "src_cloud_type": "AWS", "src_region": "eu-west-1", "src_bucket": "photos",
+        "src_ak": "SOURCEKEY", "src_sk": SOURCE_SECRET, "dst_region": "cn-north-4", "dst_bucket": "archive",
+        "dst_ak": "DESTINATIONKEY", "dst_sk": DESTINATION_SECRET, "source_cdn": cdn,
+    });
+    let tasks = format!("/v2/{}/sync-tasks", crate::world::PROJECT);
+    let made = world.call(Method::POST, &tasks, Some(&sync)).await.expect_ok();
+    world.put_source("new", b"the photo new".to_vec()).await;
+    let events = format!("{tasks}/{}/events", made["sync_task_id"].as_str().unwrap());
+    let named = json!({ "object_keys": ["new"] });
+    assert_eq!(world.call(Method::POST, &events, Some(&named)).await.status, 200);
+    until(async || world.destination_object("new").await.is_some()).await;
+    assert_eq!(fetched(), ["/new"]);
+
+    let mut elsewhere = sync;
+    elsewhere["source_cdn"]["domain"] = json!("other.example.com");
+    world.call(Method::POST, &tasks, Some(&elsewhere)).await.expect_refusal(400, "OMS.0081");
+    server.abort();
+}
+
+#[tokio::test]
+async fn synchronization_tasks_know_the_clouds_that_they_can_copy_from() {
+    for cloud in CLOUDS.iter().filter(|cloud| cloud.has_buckets()) {
+        let name = cloud.name;
+        let (_emulator, world) = World::start(standing_for(name, json!({}))).await;
+        let mut sync = json!({
+            "src_cloud_type": name, "src_region": "some-region", "src_bucket": "photos",
+            "src_ak": "SOURCEKEY", "src_sk": SOURCE_SECRET, "dst_region": "cn-north-4", "dst_bucket": "archive",
+            "dst_ak": "DESTINATIONKEY", "dst_sk": DESTINATION_SECRET, "app_id": "1250000000",
+        });
+        let tasks = format!("/v2/{}/sync-tasks", crate::world::PROJECT);
+        let create = async |body: &Value| world.call(Method::POST, &tasks, Some(body)).await;
+        if !cloud.can_sync {
+            create(&sync).await.expect_refusal(400, "OMS.1003");
+            continue;
+        }
+        let made = create(&sync).await.expect_ok();
+        let events = format!("{tasks}/{}/events", made["sync_task_id"].as_str().unwrap());
+        let named = json!({ "object_keys": ["2024/a"] });
+        assert_eq!(world.call(Method::POST, &events, Some(&named)).await.status, 200);
+        until(async || world.destination_object("2024/a").await.is_some()).await;
+        sync["enable_restore"] = json!(true);
+        let answer = create(&sync).await;
+        let answered = if cloud.restores { (200, "") } else { (400, "OMS.1048") };
+        assert_eq!((answer.status.as_u16(), answer.code()), answered, "{name}: {}", answer.text);
+    }
 }
 
 #[tokio::test]
