@@ -156,6 +156,7 @@ impl Service {
             progress,
             checkpoints,
             url_hosts: self.config.http_sources.allowed_hosts.clone().into(),
+            url_roots: Arc::clone(self.stores.url_roots()),
             object_rate: self.config.behaviour.object_rate,
             settings: self.config.mover.clone(),
             time_zone: mover::service_time_zone(),

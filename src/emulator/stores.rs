@@ -1,6 +1,6 @@
 //! Which S3 endpoint stands for which cloud and region, and what a look at one tells.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use rusty_s3::{Bucket, Credentials, S3Action as _, UrlStyle};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -64,6 +64,7 @@ impl StoreAddress {
 pub struct Stores {
     addresses: Vec<StoreAddress>,
     cdns: Cdns,
+    url_roots: Arc<[reqwest::Certificate]>,
     http: reqwest::Client,
 }
 
@@ -114,12 +115,22 @@ impl Stores {
             // What is encoded has to be seen as that.
             .no_gzip()
             .build()?;
-        Ok(Self { addresses: stores, cdns: Cdns::new(Vec::new())?, http })
+        Ok(Self { addresses: stores, cdns: Cdns::new(Vec::new())?, url_roots: Arc::from([]), http })
     }
 
     /// The same stores, with these CDNs in front of them.
     pub fn behind(self, cdns: Cdns) -> Self {
         Self { cdns, ..self }
+    }
+
+    /// The same stores; URLs of lists may rely on these authorities over https.
+    pub fn trusting(self, url_roots: Vec<reqwest::Certificate>) -> Self {
+        Self { url_roots: url_roots.into(), ..self }
+    }
+
+    /// Authorities that URLs of lists may rely on, besides the system's.
+    pub fn url_roots(&self) -> &Arc<[reqwest::Certificate]> {
+        &self.url_roots
     }
 
     /// CDNs in front of the stores.

@@ -5,7 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use oms_operator::emulator::{cdn::sign::Scheme, clouds::CLOUDS, config::Config};
+use oms_operator::emulator::{
+    cdn::sign::Scheme,
+    clouds::CLOUDS,
+    config::Config,
+    server::{Emulator, Options},
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -365,6 +370,56 @@ async fn synchronization_tasks_know_the_clouds_that_they_can_copy_from() {
         let answered = if cloud.restores { (200, "") } else { (400, "OMS.1048") };
         assert_eq!((answer.status.as_u16(), answer.code()), answered, "{name}: {}", answer.text);
     }
+}
+
+/// A web server over TLS whose certificate comes from an authority that nobody knows.
+async fn private_server() -> (String, tokio::task::JoinHandle<()>) {
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let chain = CertificateDer::from_pem_slice(include_bytes!("../data/tls/server.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(include_bytes!("../data/tls/server.key")).unwrap();
+    let config =
+        rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(vec![chain], key).unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            // A client that does not trust us ends the handshake.
+            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).await;
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\nconnection: close\r\n\r\nprivate";
+            let _ = stream.write_all(answer).await;
+            let _ = stream.shutdown().await;
+        }
+    });
+    (url, server)
+}
+
+#[tokio::test]
+async fn urls_over_https_are_fetched_where_their_authority_is_trusted() {
+    let (url, server) = private_server().await;
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/tls/ca.pem");
+    for (sources, status) in [(json!({}), 4), (json!({ "caFile": file }), 5)] {
+        let (_emulator, world) =
+            World::start(config(json!({ "httpSources": sources, "clock": { "scaled": 1000 } }))).await;
+        world.put_destination("urls.txt", "text/plain", format!("{url}/x\tx\n").into()).await;
+        let mut task = task(json!({ "task_type": "url_list" }));
+        let list = json!({ "obs_bucket": "archive", "list_file_key": "urls.txt" });
+        task["src_node"] = json!({ "cloud_type": "URLSource", "list_file": list });
+        let id = world.created(&task).await;
+        world.reach(id, status).await;
+        let arrived = world.destination_object("x").await;
+        assert_eq!(arrived, (status == 5).then(|| b"private".to_vec()));
+    }
+    server.abort();
+    let missing = config(json!({ "httpSources": { "caFile": "/no/such/file.pem" } }));
+    let error = Emulator::start(Options::local(missing)).await.unwrap_err().to_string();
+    assert!(error.contains("httpSources.caFile"), "{error}");
 }
 
 #[tokio::test]

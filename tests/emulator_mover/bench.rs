@@ -117,6 +117,7 @@ impl Bench {
             progress: self.progress.clone(),
             checkpoints: Arc::new(|_| {}),
             url_hosts: Arc::from([]),
+            url_roots: Arc::from([]),
             object_rate: None,
             settings: self.settings.clone(),
             time_zone: service_time_zone(),

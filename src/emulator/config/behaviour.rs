@@ -1,5 +1,7 @@
 //! Timings, readings, and the pace of service time.
 
+use std::path::PathBuf;
+
 use serde::Deserialize;
 
 use crate::emulator::clouds::Cloud;
@@ -234,4 +236,6 @@ impl From<PaceInFile> for ClockPace {
 pub struct HttpSources {
     /// Hosts that may be fetched from besides; `*` allows every host.
     pub allowed_hosts: Vec<String>,
+    /// A PEM file with the certificates of authorities that are trusted over https, besides the system's.
+    pub ca_file: Option<PathBuf>,
 }

@@ -112,6 +112,8 @@ pub struct Context {
     pub checkpoints: Arc<dyn Fn(&Checkpoint) + Send + Sync>,
     /// Hosts that URL lists may lead to, besides loopback addresses; `*` for every host.
     pub url_hosts: Arc<[String]>,
+    /// Authorities that URLs over https may rely on, besides the system's.
+    pub url_roots: Arc<[reqwest::Certificate]>,
     /// At most this many objects per emulated second, so that small tasks last; `None` for no limit.
     pub object_rate: Option<f64>,
     /// What was configured about moving.

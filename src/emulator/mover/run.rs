@@ -501,7 +501,7 @@ pub(super) fn prepare(
         source,
         edge,
         destination,
-        web: client(s3::url_client(Arc::clone(&context.url_hosts)))?,
+        web: client(s3::url_client(Arc::clone(&context.url_hosts), &context.url_roots))?,
         url_hosts: Arc::clone(&context.url_hosts),
         clock: Arc::clone(&context.clock),
         control,

@@ -68,12 +68,15 @@ pub(super) struct Page {
 
 /// A client for S3 endpoints: no redirects (signatures do not survive them) and no decoding of what objects hold.
 pub(super) fn s3_client() -> reqwest::Result<reqwest::Client> {
-    client(reqwest::redirect::Policy::none())
+    client(reqwest::redirect::Policy::none()).build()
 }
 
 /// A client for the URLs of URL lists, which follows redirects only to where URLs may lead.
-pub(super) fn url_client(allowed: Arc<[String]>) -> reqwest::Result<reqwest::Client> {
-    client(reqwest::redirect::Policy::custom(move |attempt| {
+pub(super) fn url_client(
+    allowed: Arc<[String]>,
+    roots: &[reqwest::Certificate],
+) -> reqwest::Result<reqwest::Client> {
+    let redirects = reqwest::redirect::Policy::custom(move |attempt| {
         if attempt.previous().len() > 5 {
             attempt.error("too many redirects")
         } else if may_lead_to(attempt.url(), &allowed) {
@@ -81,7 +84,8 @@ pub(super) fn url_client(allowed: Arc<[String]>) -> reqwest::Result<reqwest::Cli
         } else {
             attempt.error("the redirect leads to a host that is not allowed")
         }
-    }))
+    });
+    client(redirects).tls_certs_merge(roots.iter().cloned()).build()
 }
 
 /// Whether a URL of a URL list may be fetched: from loopback addresses, and from the allowed hosts. Otherwise whoever
@@ -98,7 +102,7 @@ pub(super) fn may_lead_to(url: &url::Url, allowed: &[String]) -> bool {
     loopback || allowed.iter().any(named)
 }
 
-fn client(redirects: reqwest::redirect::Policy) -> reqwest::Result<reqwest::Client> {
+fn client(redirects: reqwest::redirect::Policy) -> reqwest::ClientBuilder {
     // Already installed by the program, except in tests of this module alone.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
@@ -107,7 +111,6 @@ fn client(redirects: reqwest::redirect::Policy) -> reqwest::Result<reqwest::Clie
         .connect_timeout(Duration::from_secs(10))
         .pool_idle_timeout(Duration::from_secs(20))
         .tcp_nodelay(true)
-        .build()
 }
 
 impl Endpoint {

@@ -102,6 +102,14 @@ pub enum StartError {
         /// Why not.
         source: io::Error,
     },
+    /// The file with certificates cannot be used.
+    #[error("Cannot use `httpSources.caFile` ({}): {problem}", file.display())]
+    CaFile {
+        /// The file.
+        file: PathBuf,
+        /// Why not.
+        problem: String,
+    },
     /// The HTTP client for the stores cannot be made.
     #[error("Cannot make an HTTP client: {0}")]
     Client(#[from] reqwest::Error),
@@ -142,7 +150,7 @@ impl Emulator {
         };
         let (addresses, embedded) = start_stores(&config, &clock, state.as_ref()).await?;
         let (routes, cdns) = start_cdns(&config, &addresses).await?;
-        let stores = Stores::new(addresses)?.behind(Cdns::new(routes)?);
+        let stores = Stores::new(addresses)?.behind(Cdns::new(routes)?).trusting(url_roots(&config)?);
         let base = |listener: &TcpListener, fallback| {
             format!("http://{}", listener.local_addr().unwrap_or(fallback))
         };
@@ -239,6 +247,17 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
 
 fn keys_of(keys: &[AccessKey]) -> Vec<(String, SecretString)> {
     keys.iter().map(|key| (key.access.clone(), key.secret.clone())).collect()
+}
+
+/// The certificates that URLs of lists may rely on.
+fn url_roots(config: &Config) -> Result<Vec<reqwest::Certificate>, StartError> {
+    let Some(file) = &config.http_sources.ca_file else { return Ok(Vec::new()) };
+    let unusable = |problem: String| StartError::CaFile { file: file.clone(), problem };
+    let pem = std::fs::read(file).map_err(|error| unusable(error.to_string()))?;
+    match reqwest::Certificate::from_pem_bundle(&pem) {
+        Ok(roots) if !roots.is_empty() => Ok(roots),
+        _ => Err(unusable("it holds no PEM certificate".to_owned())),
+    }
 }
 
 /// CDNs that run elsewhere, and those of the configuration that are to run here.
