@@ -35,7 +35,6 @@ const REFUSED: &[(&str, &str, &[&str], &str)] = &[
     ("StartSyncTask", "*", &["OMS.1009"], "no such task"),
     ("DeleteSyncTask", "*", &["OMS.1009"], "no such task"),
     ("CreateSyncEvents", "*", &["OMS.2002"], "no such task"),
-    ("ShowCdnInfo", "*", &["OMS.0081"], "no CDN answers for `xxx`"),
     ("CheckUrlSourceListFileFormat", "*", &["OMS.0180"], "no bucket can be called `obs_bucket_name`"),
     ("StopSyncTask", "*", &["APIGW.0101"], "the printed line has no /stop"),
 ];
