@@ -15,13 +15,13 @@ pub(crate) async fn measure() {
     let data = tempfile::tempdir().unwrap();
     let emulator = Emulator::start(&config(Some(data.path().to_owned())), None).await;
     let (source, destination, http) = (emulator.store(0), emulator.store(1), http());
-    source.make(&http, "from").await;
-    destination.make(&http, "to").await;
+    source.make(&http, "source").await;
+    destination.make(&http, "destination").await;
     for number in 0..OBJECTS {
-        source.put(&http, "from", &format!("object-{number}"), vec![7; OBJECT as usize]).await;
+        source.put(&http, "source", &format!("object-{number}"), vec![7; OBJECT as usize]).await;
     }
     let client = emulator.client();
-    let mut request = create(&source, "from", &destination, "to");
+    let mut request = create(&source, "source", &destination, "destination");
     let window = |start: &str, end: &str| BandwidthWindow {
         start: start.to_owned(),
         end: end.to_owned(),
