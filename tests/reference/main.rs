@@ -1,10 +1,12 @@
 //! `docs/reference/` is written from the code: the custom resources from their types, the error codes from the committed
 //! table; and the index of `examples/` from the examples.
 //!
-//! `UPDATE_DOCS=1 cargo test --test reference` writes it anew (`make docs`).
+//! `UPDATE_DOCS=1 cargo test --all-features --test reference` writes it anew (`make docs`).
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
+mod contradictions;
 mod errors;
+mod oms_api;
 mod types;
 
 use std::{fmt::Write as _, fs, path::Path};
@@ -53,6 +55,7 @@ fn the_reference_is_what_the_code_says() {
         ("docs/reference/connection.md", types::connection()),
         ("docs/reference/conditions.md", types::conditions()),
         ("docs/reference/errors.md", errors::page()),
+        ("docs/reference/oms-api.md", oms_api::page()),
         ("examples/README.md", index_of_examples()),
     ];
     for (name, page) in pages {
