@@ -15,13 +15,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    faults::Fault,
-    journal::Filter,
-    notifications::Entry,
-    service::Service,
-    store::StoreBehaviour,
-    tasks::Task,
-    wire::{answer, sync_answer},
+    faults::Fault, journal::Filter, notifications::Entry, service::Service, store::StoreBehaviour,
+    tasks::Task, wire::answer,
 };
 
 /// The admin API of a service.
@@ -177,7 +172,7 @@ async fn show_state(State(service): State<Arc<Service>>) -> Json<Value> {
     let state = service.state();
     let shown = |task: &Task| {
         let progress = state.progress(task);
-        let mut shown = answer::task(task, progress, &service.config.behaviour, now);
+        let mut shown = json!(answer::task(task, progress, &service.config.behaviour, now));
         shown["project"] = json!(task.project);
         shown["created"] = json!(task.created);
         shown
@@ -202,7 +197,7 @@ async fn show_state(State(service): State<Arc<Service>>) -> Json<Value> {
         .newest_first()
         .map(|task| {
             let total = task.statistics.total();
-            let mut shown = sync_answer::listed(task, &service.config.behaviour.sync);
+            let mut shown = answer::sync::listed(task, &service.config.behaviour.sync);
             shown["project"] = json!(task.project);
             shown["task"] = json!(task.task);
             shown["waiting"] = json!(task.waiting());

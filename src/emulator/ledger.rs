@@ -26,6 +26,8 @@ pub struct Ledger {
     sequences: HashMap<u64, u64>,
     /// Sequences of the tasks to which something will happen by itself; the others cost nothing.
     active: BTreeSet<u64>,
+    /// What lists ask of every task, by project and sequence: the tasks themselves are too far apart in memory for that.
+    listed: HashMap<String, BTreeMap<u64, Listed>>,
     /// Sequences of the tasks that belong to something, by its ID.
     members: HashMap<String, BTreeSet<u64>>,
     groups: BTreeMap<u64, Group>,
@@ -35,6 +37,18 @@ pub struct Ledger {
     notifications: VecDeque<Entry>,
     last_sequence: u64,
     last_group: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Listed {
+    created: Timestamp,
+    status: u8,
+}
+
+impl Listed {
+    fn of(task: &Task) -> Self {
+        Self { created: task.created, status: task.status.number() }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -113,16 +127,14 @@ impl Ledger {
                 Record::Identity(_) => {}
             }
         }
-        for task in ledger.tasks.values_mut().filter(|task| task.status == Status::Stopping) {
-            let now = task.stop_requested.unwrap_or(task.created);
-            task.finish(&Outcome::Paused, now);
+        let stopping: Vec<u64> =
+            ledger.active().filter(|task| task.status == Status::Stopping).map(|task| task.id).collect();
+        for id in stopping {
+            ledger.change(id, |task| {
+                let now = task.stop_requested.unwrap_or(task.created);
+                task.finish(&Outcome::Paused, now);
+            });
         }
-        ledger.active = ledger
-            .tasks
-            .iter()
-            .filter(|(_, task)| task.status.is_active())
-            .map(|(sequence, _)| *sequence)
-            .collect();
         ledger
     }
 
@@ -186,12 +198,21 @@ impl Ledger {
         if let Some(owner) = &task.member_of {
             self.members.entry(owner.id().to_owned()).or_default().insert(task.sequence);
         }
-        if task.status.is_active() {
-            self.active.insert(task.sequence);
-        } else {
-            self.active.remove(&task.sequence);
-        }
+        Self::book(&mut self.active, &mut self.listed, &task);
         self.tasks.insert(task.sequence, task);
+    }
+
+    /// Keeps the books on a task that came or changed.
+    fn book(active: &mut BTreeSet<u64>, listed: &mut HashMap<String, BTreeMap<u64, Listed>>, task: &Task) {
+        if task.status.is_active() {
+            active.insert(task.sequence);
+        } else {
+            active.remove(&task.sequence);
+        }
+        match listed.get_mut(&task.project) {
+            Some(listed) => listed.insert(task.sequence, Listed::of(task)),
+            None => listed.entry(task.project.clone()).or_default().insert(task.sequence, Listed::of(task)),
+        };
     }
 
     /// Whether an ID is taken.
@@ -218,11 +239,7 @@ impl Ledger {
         let sequence = *self.sequences.get(&id)?;
         let task = self.tasks.get_mut(&sequence)?;
         let result = change(task);
-        if task.status.is_active() {
-            self.active.insert(sequence);
-        } else {
-            self.active.remove(&sequence);
-        }
+        Self::book(&mut self.active, &mut self.listed, task);
         Some(result)
     }
 
@@ -231,6 +248,9 @@ impl Ledger {
         let Some(sequence) = self.sequences.remove(&id) else { return false };
         self.active.remove(&sequence);
         let removed = self.tasks.remove(&sequence);
+        if let Some(listed) = removed.as_ref().and_then(|task| self.listed.get_mut(&task.project)) {
+            listed.remove(&sequence);
+        }
         if let Some(owner) = removed.as_ref().and_then(|task| task.member_of.as_ref())
             && let Some(members) = self.members.get_mut(owner.id())
         {
@@ -261,19 +281,24 @@ impl Ledger {
     pub fn list(&self, project: &str, query: &ListTasks, visible_until: Timestamp) -> Page<'_> {
         let name = query.task_name.as_deref().map(str::to_lowercase);
         let mut page = Page { tasks: Vec::new(), count: 0 };
-        for task in self.newest_first() {
-            let matches = task.project == project
-                && task.created <= visible_until
-                && query
-                    .group_id
-                    .as_deref()
-                    .is_none_or(|id| task.member_of.as_ref().is_some_and(|of| of.id() == id))
-                && query.status.is_none_or(|status| task.status.number() == status)
-                && name.as_ref().is_none_or(|name| task.name.to_lowercase().contains(name));
+        let listed = self.listed.get(project).into_iter().flatten().rev().filter(|(_, listed)| {
+            listed.created <= visible_until && query.status.is_none_or(|status| listed.status == status)
+        });
+        // Only these two look at the tasks that are not on the page.
+        let looks = query.group_id.is_some() || name.is_some();
+        for (sequence, _) in listed {
+            let on_page = page.count >= query.offset && page.tasks.len() < query.limit;
+            let task = if looks || on_page { self.tasks.get(sequence) } else { None };
+            let matches = !looks
+                || task.is_some_and(|task| {
+                    query
+                        .group_id
+                        .as_deref()
+                        .is_none_or(|id| task.member_of.as_ref().is_some_and(|of| of.id() == id))
+                        && name.as_ref().is_none_or(|name| task.name.to_lowercase().contains(name))
+                });
             if matches {
-                if page.count >= query.offset && page.tasks.len() < query.limit {
-                    page.tasks.push(task);
-                }
+                page.tasks.extend(task.filter(|_| on_page));
                 page.count += 1;
             }
         }

@@ -48,11 +48,10 @@ impl Service {
         let mut header = HeaderValue::from_str(text.expose_secret()).map_err(|_| PROJECT_REFUSED)?;
         header.set_sensitive(true);
         Ok(Done {
-            body: Some(self.shown_token(&token, project)),
             effect: true,
             status: Some(201),
             headers: vec![(HeaderName::from_static("x-subject-token"), header)],
-            ..Done::default()
+            ..Done::read(self.shown_token(&token, project))
         })
     }
 
@@ -137,7 +136,7 @@ impl Service {
             }
         };
         let key = self.hand_out_key(principal, SignedDuration::from_secs(wanted.duration_seconds)).await?;
-        Ok(Done { body: Some(iam_credential(&key)), effect: true, status: Some(201), ..Done::default() })
+        Ok(Done { effect: true, status: Some(201), ..Done::read(iam_credential(&key)) })
     }
 
     /// STS's AssumeAgencyWithOIDC. Nobody signs it: the ID token says who calls.
@@ -169,7 +168,7 @@ impl Service {
             "audience": subject.audience,
             "provider": provider.provider_urn,
         });
-        Ok(Done { body: Some(body), effect: true, ..Done::default() })
+        Ok(Done { effect: true, ..Done::read(body) })
     }
 
     /// Temporary keys, written down before anybody has them.

@@ -13,6 +13,7 @@ mod url_list;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::{
@@ -46,8 +47,8 @@ pub struct Request<'a> {
 /// What came of a call that was carried out.
 #[derive(Default)]
 pub struct Done {
-    /// Body of the answer; none for the actions, which return nothing.
-    pub body: Option<Value>,
+    /// Body of the answer, in JSON; none for the actions, which return nothing.
+    pub body: Option<String>,
     /// Body of an answer that is text and no JSON.
     pub text: Option<String>,
     /// HTTP status, where it is not 200.
@@ -61,12 +62,14 @@ pub struct Done {
 }
 
 impl Done {
-    fn read(body: Value) -> Self {
-        Self { body: Some(body), ..Self::default() }
+    /// An answer that says something. Written as it is made: a tree of values in between would cost a long list most of
+    /// its time.
+    fn read(body: impl Serialize) -> Self {
+        Self { body: serde_json::to_string(&body).ok(), ..Self::default() }
     }
 
     fn created(body: Value, target: String) -> Self {
-        Self { body: Some(body), effect: true, target: Some(target), ..Self::default() }
+        Self { effect: true, target: Some(target), ..Self::read(body) }
     }
 
     fn changed() -> Self {

@@ -13,6 +13,7 @@ use crate::emulator::{
     sync::task::{NewSyncTask, SyncDefinition, SyncKeys, SyncTask},
     tasks::{Task, service_zone},
     wire::{
+        answer::sync as answer,
         refusal::{
             DESTINATION_BUCKET, DESTINATION_KEYS, NO_ACCESS, NO_SUCH_API, NOT_FOUND, REGION_OF_ENDPOINT,
             Refusal, SOURCE_BUCKET, SOURCE_REGION, SYNC_TASK_DELETED, SYNC_TASK_NOT_FOUND, SYNC_TASK_UNKNOWN,
@@ -22,7 +23,6 @@ use crate::emulator::{
             CreateSyncTask, ListSyncTaskStatistic, ListSyncTasks, read_query_time, read_sync_events,
             read_sync_start,
         },
-        sync_answer,
     },
 };
 
@@ -125,7 +125,7 @@ impl Service {
         let state = self.state();
         let page = state.ledger.sync.list(&project.id, query.status, query.offset, query.limit);
         let behaviour = &self.config.behaviour.sync;
-        let tasks: Vec<Value> = page.tasks.iter().map(|task| sync_answer::listed(task, behaviour)).collect();
+        let tasks: Vec<Value> = page.tasks.iter().map(|task| answer::listed(task, behaviour)).collect();
         Ok(Done::read(json!({ "tasks": tasks, "count": page.count })))
     }
 
@@ -135,7 +135,7 @@ impl Service {
         let state = self.state();
         let task = state.ledger.sync.get(&project.id, id).ok_or(SYNC_TASK_NOT_FOUND)?;
         let month = task.statistics.month(at, &service_zone());
-        Ok(Done::read(sync_answer::shown(task, &month, &self.config.behaviour.sync)))
+        Ok(Done::read(answer::shown(task, &month, &self.config.behaviour.sync)))
     }
 
     pub(super) fn list_sync_statistics(
@@ -148,7 +148,7 @@ impl Service {
         let query = ListSyncTaskStatistic::read(query)?;
         let state = self.state();
         let task = state.ledger.sync.get(&project.id, id).ok_or(SYNC_TASK_NOT_FOUND)?;
-        Ok(Done::read(sync_answer::statistics(task, &query)))
+        Ok(Done::read(answer::statistics(task, &query)))
     }
 
     pub(super) async fn stop_sync_task(&self, project: &Project, id: &str) -> Result<Done, Refusal> {

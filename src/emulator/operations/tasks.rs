@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Done, destination_store, no_store};
 use crate::emulator::{
@@ -125,8 +125,8 @@ impl Service {
         let visible_until = later(now, -milliseconds(behaviour.list_lag_ms));
         let state = self.state();
         let page = state.ledger.list(&project.id, &query, visible_until);
-        let tasks: Vec<Value> = page.tasks.iter().map(|task| self.shown(&state, task, now)).collect();
-        Ok(Done::read(json!({ "tasks": tasks, "count": page.count })))
+        let tasks = page.tasks.iter().map(|task| self.shown(&state, task, now)).collect();
+        Ok(Done::read(answer::TaskPage { tasks, count: page.count }))
     }
 
     pub(super) fn show_task(&self, project: &Project, id: u64) -> Result<Done, Refusal> {
@@ -135,7 +135,7 @@ impl Service {
         Ok(Done::read(self.shown(&state, task, self.clock.now())))
     }
 
-    fn shown(&self, state: &State, task: &Task, now: Timestamp) -> Value {
+    fn shown<'a>(&self, state: &State, task: &'a Task, now: Timestamp) -> answer::ShownTask<'a> {
         let progress = state.progress(task);
         answer::task(task, progress, &self.config.behaviour, now)
     }

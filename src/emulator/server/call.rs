@@ -8,7 +8,6 @@ use std::{
 use axum::body::{Body, Bytes, HttpBody as _};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use hyper::body::Incoming;
-use serde_json::Value;
 
 use super::{
     Exchange, body,
@@ -55,13 +54,8 @@ struct Answer {
 }
 
 impl Answer {
-    fn json(status: u16, body: &Value) -> Self {
-        Self {
-            status,
-            content_type: Some("application/json"),
-            body: Bytes::from(body.to_string()),
-            ..Self::empty(status)
-        }
+    fn json(status: u16, body: String) -> Self {
+        Self { content_type: Some("application/json"), body: Bytes::from(body), ..Self::empty(status) }
     }
 
     fn text(status: u16, text: &str) -> Self {
@@ -72,7 +66,7 @@ impl Answer {
     fn done(done: &Done) -> Self {
         let status = done.status.unwrap_or(200);
         let answer = match (&done.body, &done.text) {
-            (Some(body), _) => Self::json(status, body),
+            (Some(body), _) => Self::json(status, body.clone()),
             (None, Some(text)) => Self::text(status, text),
             (None, None) => Self::empty(status),
         };
@@ -132,7 +126,10 @@ impl<'a> Call<'a> {
     fn rewritten(&self, mut done: Done) -> Done {
         if let Some(struck) = self.struck.as_ref().filter(|struck| struck.fault.rewrites()) {
             let call = self.uri.to_string();
-            done.body = done.body.map(|body| self.service().faults.rewrite(struck, &call, body));
+            done.body = done.body.map(|body| match serde_json::from_str(&body) {
+                Ok(read) => self.service().faults.rewrite(struck, &call, read).to_string(),
+                Err(_) => body,
+            });
         }
         done
     }
@@ -319,7 +316,7 @@ impl<'a> Call<'a> {
                 {
                     members.remove("error_detail");
                 }
-                Answer::json(refusal.status, &body)
+                Answer::json(refusal.status, body.to_string())
             }
         }
     }

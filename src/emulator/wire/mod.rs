@@ -5,4 +5,3 @@ pub mod identity;
 pub mod members;
 pub mod refusal;
 pub mod request;
-pub mod sync_answer;

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{cdn, consistency_check, migrate_since, overwrite_mode, shown_list_file, storage_policy};
+use super::task::{cdn, consistency_check, migrate_since, overwrite_mode, shown_list_file, storage_policy};
 use crate::emulator::{
     config::Behaviour,
     groups::{Group, GroupStatus, Standing},

@@ -2,10 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{
-    answer::{consistency_check, storage_policy},
-    request::sync::ListSyncTaskStatistic,
-};
+use super::super::request::sync::ListSyncTaskStatistic;
+use super::task::{consistency_check, storage_policy};
 use crate::emulator::{
     config::SyncBehaviour,
     sync::{
