@@ -155,7 +155,7 @@ pub(crate) const CONTRADICTIONS: &[Contradiction] = &[
         &["CreateSyncEvents"],
         "1 to 10 keys by the text, 1 to 100 by the array's limits",
         "sends at most 10",
-        "refuses more than 10; `limits.syncEventKeys` changes it",
+        "refuses more than 10; `limits.syncEventObjects` changes it",
         None,
     ),
     row(
@@ -184,7 +184,7 @@ pub(crate) const CONTRADICTIONS: &[Contradiction] = &[
         "`status` of a version is a text in the table and an object in the example",
         "reads both",
         "a text",
-        None,
+        Some("versions"),
     ),
     row(
         &["CreateTask", "CreateTaskGroup", "CreateSyncTask"],
