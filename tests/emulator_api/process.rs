@@ -20,7 +20,13 @@ pub struct Program {
 
 impl Program {
     pub fn start(folder: &Path, more: &[&str]) -> Self {
+        Self::start_in(folder, more, &[])
+    }
+
+    /// With these variables besides its own environment.
+    pub fn start_in(folder: &Path, more: &[&str], environment: &[(&str, &str)]) -> Self {
         let child = Command::new(env!("CARGO_BIN_EXE_oms-emulator"))
+            .envs(environment.iter().copied())
             .arg("serve")
             .arg("--ready-file")
             .arg(folder.join("ready.json"))
@@ -138,6 +144,26 @@ pub fn write_config(folder: &Path, behaviour: Value) -> String {
     });
     std::fs::write(&file, config.to_string()).unwrap();
     file.to_str().unwrap().to_owned()
+}
+
+/// Developers behind a proxy have it in their environment, often without an exception for this machine.
+#[tokio::test]
+async fn objects_move_whatever_proxy_the_environment_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let behaviour = json!({ "privacyAgreementAccepted": true, "taskStartDelayMs": 0, "minimumRunMs": 0 });
+    let file = write_config(folder.path(), behaviour);
+    // Nobody listens there.
+    let proxy = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"];
+    let environment = proxy.map(|name| (name, "http://127.0.0.1:9"));
+    let environment = [&environment[..], &[("NO_PROXY", ""), ("no_proxy", "")]].concat();
+    let program = Program::start_in(folder.path(), &["--config", &file], &environment);
+    let world = World::at(&program.ready(folder.path()).await);
+    world.make_bucket(&world.source, "SOURCEKEY", SOURCE_SECRET, "photos").await;
+    world.make_bucket(&world.destination, "DESTINATIONKEY", DESTINATION_SECRET, "archive").await;
+    world.put_source("a", b"abc".to_vec()).await;
+    let id = world.created(&task(json!({}))).await;
+    assert_eq!(world.reach(id, 5).await["successful_num"], 1);
+    assert_eq!(world.destination_object("a").await.as_deref(), Some(b"abc".as_slice()));
 }
 
 /// The strongest case: the process is killed, tasks were accepted, one of them runs.

@@ -107,6 +107,9 @@ fn client(redirects: reqwest::redirect::Policy) -> reqwest::ClientBuilder {
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .redirect(redirects)
+        // As for every other look at a store: they are named by address, most of them on this machine, and a proxy of
+        // the environment is for other things.
+        .no_proxy()
         .no_gzip()
         .connect_timeout(Duration::from_secs(10))
         .pool_idle_timeout(Duration::from_secs(20))
