@@ -34,6 +34,9 @@ const OTHER_STATUS: [(&str, u16, &str); 2] = [
 const UNPROVOKED: [(&str, &str); 2] =
     [("OMS.0181", "the list would have to be 1 GiB long"), ("OMS.1001", "the disk would have to fail")];
 
+/// What SMN can answer when OMS notifies it of an end.
+const OF_NOTIFICATIONS: [&str; 5] = ["S3M.0156", "S3M.0157", "S3M.0159", "S3M.0160", "S3M.0161"];
+
 const KEY: &str = "0d0466b0-e727-4d9c-b35d-f84bb474a37f";
 const MIB: u64 = 1_048_576;
 
@@ -252,13 +255,16 @@ fn note(answer: &Answer, code: &str, status: u16, seen: &mut Seen) {
 fn well_equipped() -> Config {
     let id = |digit: char| KEY.replace('0', &digit.to_string());
     let topic = |name: &str| format!("urn:smn:cn-north-4:p:{name}");
+    let mut topics =
+        vec![json!({ "urn": topic("open") }), json!({ "urn": topic("closed"), "authorized": false })];
+    topics.extend(OF_NOTIFICATIONS.map(|code| json!({ "urn": topic(code), "deliveryError": code })));
     let mut config = config(json!({
         "embeddedCdns": [{ "name": "edge", "domain": "cdn.example", "store": "source", "bucket": "photos" }],
         "stores": [
             { "cloudType": "Baidu", "endpoint": "http://127.0.0.1:1" },
             { "cloudType": "Google", "endpoint": "http://127.0.0.1:1" },
         ],
-        "smnTopics": [{ "urn": topic("open") }, { "urn": topic("closed"), "authorized": false }],
+        "smnTopics": topics,
         "kmsKeys": [
             { "id": id('1'), "enabled": false },
             { "id": id('2'), "algorithm": "RSA_2048" },
@@ -275,8 +281,8 @@ fn well_equipped() -> Config {
         "behaviour": { "sync": { "withoutRestore": ["AWS"] } },
     }));
     let mut azure = config.embedded_stores[0].clone();
-    azure.name = "azure".to_owned();
-    azure.cloud_type = "Azure".to_owned();
+    "azure".clone_into(&mut azure.name);
+    "Azure".clone_into(&mut azure.cloud_type);
     config.embedded_stores.push(azure);
     config
 }
@@ -445,6 +451,14 @@ fn failures() -> Vec<Row> {
     ]
 }
 
+fn archive(world: &World) -> Bucket {
+    Bucket::new(world.destination.parse().unwrap(), UrlStyle::Path, "archive", "cn-north-4").unwrap()
+}
+
+fn destination() -> Credentials {
+    Credentials::new("DESTINATIONKEY", DESTINATION_SECRET)
+}
+
 async fn start(config: Config) -> (Emulator, World) {
     World::start(config).await
 }
@@ -496,6 +510,26 @@ async fn requests_and_failures() -> Seen {
     ];
     seen.extend(all(&world, ended).await);
 
+    // Notifications that nobody gets.
+    for code in OF_NOTIFICATIONS {
+        let topic =
+            json!({ "topic_urn": format!("urn:smn:cn-north-4:p:{code}"), "trigger_conditions": ["SUCCESS"] });
+        let id = world.created(&task(json!({ "smn_config": topic }))).await;
+        assert_eq!(world.reach(id, 5).await["smn_info"]["notify_error_message"], code);
+        seen.insert((code.to_owned(), None));
+    }
+
+    // A list of failed objects that somebody has taken away.
+    let failed = world.created(&task(json!({ "dst_node": { "save_prefix": "p".repeat(1020) } }))).await;
+    let failed = world.reach(failed, 4).await;
+    let list = failed["failed_object_record"]["list_file_key"].as_str().unwrap();
+    let url = archive(&world).delete_object(Some(&destination()), list).sign(DEADLINE);
+    assert!(world.http.delete(url).send().await.unwrap().status().is_success());
+    let id = failed["id"].as_u64().unwrap();
+    assert_eq!(world.start_task(id, json!({ "migrate_failed_object": true })).await.status, 200);
+    assert_eq!(world.reach(id, 4).await["error_reason"]["error_code"], "TRF.0022");
+    seen.insert(("TRF.0022".to_owned(), None));
+
     // A synchronization task on its way.
     let sync_tasks = format!("/v2/{PROJECT}/sync-tasks");
     let created = world.call(Method::POST, &sync_tasks, Some(&sync(json!({})))).await.expect_ok();
@@ -537,6 +571,15 @@ async fn tasks_that_last() -> Seen {
     other.clock().advance(Duration::from_hours(30 * 24));
     assert_eq!(world.reach(waiting, 4).await["error_reason"]["error_code"], "TRF.0003");
     seen.insert(("TRF.0003".to_owned(), None));
+    // The destination goes while a task waits.
+    let patient = json!({ "behaviour": { "taskStartDelayMs": 3_600_000 } });
+    let (another, world) = start(config(patient)).await;
+    let waiting = world.created(&task(json!({}))).await;
+    let url = archive(&world).delete_bucket(&destination()).sign(DEADLINE);
+    assert!(world.http.delete(url).send().await.unwrap().status().is_success());
+    another.clock().advance(Duration::from_hours(1));
+    assert_eq!(world.reach(waiting, 4).await["error_reason"]["error_code"], "TRF.0058");
+    seen.insert(("TRF.0058".to_owned(), None));
     emulator.shutdown().await;
     seen
 }
@@ -599,6 +642,15 @@ async fn trouble_of_stores() -> Seen {
         seen.extend(all(&world, vec![Row(cause, 0, By::Object(json!({})))]).await);
         world.store(store, json!({})).await;
     }
+    // Lists that cannot be stored. With this prefix the longer key does not fit into 1,024 bytes.
+    let out = json!({ "code": "ServiceUnavailable", "operations": ["PutObject"], "keyPrefix": "oms/" });
+    world.store("destination", json!({ "unavailable": out })).await;
+    world.put_source("2025/a-longer-name", b"too long".to_vec()).await;
+    let failed = world.created(&task(json!({ "dst_node": { "save_prefix": "p".repeat(1010) } }))).await;
+    let failed = world.reach(failed, 4).await;
+    assert_eq!(failed["failed_object_record"]["error_code"], "OMS.0303", "{failed}");
+    assert_eq!(failed["success_record_error_reason"], "S3M.0309", "{failed}");
+    seen.extend(["OMS.0303", "S3M.0309"].map(|code| (code.to_owned(), None)));
     seen
 }
 
