@@ -51,7 +51,7 @@ pub(crate) const CONTRADICTIONS: &[Contradiction] = &[
         "A task that waits: the pages say only that a running one can be stopped, one console offers it",
         "tries; OMS.0066 means to look again",
         "OMS.0066",
-        None,
+        Some("stopWaitingTasks"),
     ),
     row(
         &["ShowTask", "ListTasks", "ShowTaskGroup"],
@@ -72,7 +72,7 @@ pub(crate) const CONTRADICTIONS: &[Contradiction] = &[
         "A bad description is OMS.0078 with the characters of one table, or those of another; the service answered OMS.0064 with `error_detail`",
         "sends neither set; reads both codes",
         "OMS.0064 with `error_detail` for either set",
-        None,
+        Some("descriptionCode"),
     ),
     row(
         &["CreateTask", "StartTask"],
@@ -107,7 +107,7 @@ pub(crate) const CONTRADICTIONS: &[Contradiction] = &[
         "`bandwidth_policy` is mandatory; a public client leaves it out",
         "always sends it",
         "refuses a call without it",
-        None,
+        Some("batchPolicyRequired"),
     ),
     row(
         &["StopTaskGroup"],
@@ -199,5 +199,12 @@ pub(crate) const CONTRADICTIONS: &[Contradiction] = &[
         "reads neither",
         "nothing",
         None,
+    ),
+    row(
+        &["CreateTask", "CreateTaskGroup", "CreateSyncTask"],
+        "The missing consent is OMS.0092, OMS.1010 and S3M.0096 in three places of one table",
+        "takes all three for it",
+        "OMS.0092",
+        Some("agreementCode"),
     ),
 ];
