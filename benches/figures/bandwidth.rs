@@ -18,7 +18,7 @@ pub(crate) async fn measure() {
     source.make(&http, "source").await;
     destination.make(&http, "destination").await;
     for number in 0..OBJECTS {
-        source.put(&http, "source", &format!("object-{number}"), vec![7; OBJECT as usize]).await;
+        source.put(&http, "source", &format!("object-{number}"), 7, OBJECT as usize).await;
     }
     let client = emulator.client();
     let mut request = create(&source, "source", &destination, "destination");

@@ -18,8 +18,14 @@ const TARGET: f64 = 0.7;
 const WORKERS: usize = 8;
 const KIB: usize = 1024;
 /// Name, number and size of the objects.
-const LOADS: [(&str, usize, usize); 3] =
-    [("small", 4000, 16 * KIB), ("medium", 200, 2048 * KIB), ("big", 4, 128 * 1024 * KIB)];
+const LOADS: [(&str, usize, usize); 4] = [
+    ("small", 4000, 16 * KIB),
+    ("medium", 200, 2048 * KIB),
+    ("big", 4, 128 * 1024 * KIB),
+    ("huge", 1, 4 * 1024 * 1024 * KIB),
+];
+/// Objects from this size on are all zeros, so that they take no disk; the bytes pass all the same.
+const SPARSE: usize = 1024 * 1024 * KIB;
 
 pub(crate) async fn measure() {
     let Some(rclone) = rclone::find() else { return };
@@ -47,8 +53,8 @@ pub(crate) async fn measure() {
         }
         stream::iter(0..number)
             .for_each_concurrent(WORKERS, async |index| {
-                let (key, bytes) = (format!("folder/object-{index:06}"), vec![(index % 251) as u8; size]);
-                source.put(&http, name, &key, bytes).await;
+                let (key, byte) = (format!("folder/object-{index:06}"), (index % 251) as u8);
+                source.put(&http, name, &key, if size < SPARSE { byte } else { 0 }, size).await;
             })
             .await;
         let bytes = (number * size) as f64;

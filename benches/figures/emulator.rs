@@ -5,15 +5,21 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use futures::stream;
 use oms_operator::oms::{
     Budget, Client, CreateTask, Credentials, DestinationNode, Settings, SourceNode, Task, TaskId, Urgency,
 };
+use reqwest::header::CONTENT_LENGTH;
 use rusty_s3::{Bucket, Credentials as S3Credentials, S3Action as _, UrlStyle};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// Whatever takes longer is broken, not slow.
 const PATIENCE: Duration = Duration::from_mins(10);
+
+/// Bytes of a body that are handed over at once.
+const CHUNK: usize = 1 << 20;
 
 /// Linux tells processor time in hundredths of a second.
 const TICKS: f64 = 100.0;
@@ -174,11 +180,15 @@ impl Store {
         http.put(url).send().await.unwrap().error_for_status().unwrap();
     }
 
-    /// Puts an object.
-    pub(crate) async fn put(&self, http: &reqwest::Client, bucket: &str, key: &str, bytes: Vec<u8>) {
+    /// Puts an object of one byte repeated.
+    pub(crate) async fn put(&self, http: &reqwest::Client, bucket: &str, key: &str, byte: u8, size: usize) {
         let credentials = self.credentials();
         let url = self.bucket(bucket).put_object(Some(&credentials), key).sign(Duration::from_hours(1));
-        http.put(url).body(bytes).send().await.unwrap().error_for_status().unwrap();
+        let chunk = Bytes::from(vec![byte; CHUNK.min(size)]);
+        let pieces = (0..size).step_by(CHUNK).map(move |from| chunk.slice(..CHUNK.min(size - from)));
+        let body = reqwest::Body::wrap_stream(stream::iter(pieces.map(Ok::<_, std::convert::Infallible>)));
+        let request = http.put(url).header(CONTENT_LENGTH, size).body(body);
+        request.send().await.unwrap().error_for_status().unwrap();
     }
 }
 

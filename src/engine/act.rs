@@ -132,9 +132,6 @@ impl Pass<'_> {
             error = %error,
             "OMS did not do as asked"
         );
-        if error.class() == oms::Class::Unknown {
-            self.engine.metrics.unknown_code();
-        }
         if wire::is_about_credentials(error)
             && let Some(session) = &self.session
         {

@@ -227,5 +227,10 @@ impl Engine {
 /// Counts calls.
 pub fn observer(metrics: &Metrics) -> oms::CallObserver {
     let metrics = metrics.clone();
-    Arc::new(move |call: &oms::CallRecord| metrics.oms_call(call.operation, call.outcome, call.duration))
+    Arc::new(move |call: &oms::CallRecord| {
+        metrics.oms_call(call.operation, call.outcome, call.duration);
+        if call.unknown_code.is_some() {
+            metrics.unknown_code();
+        }
+    })
 }

@@ -47,6 +47,32 @@ async fn a_side_that_fails_for_a_while_is_waited_for_and_no_object_is_lost() {
 }
 
 #[tokio::test]
+async fn a_copy_whose_check_has_to_wait_is_neither_made_again_nor_taken_for_an_older_one() {
+    let mut bench = with_objects(100).await;
+    bench.settings.outage_wait_ms = 600_000;
+    let mut progress = bench.progress.subscribe();
+    let breakdown = async {
+        progress.wait_for(|progress| progress.counters.successful_num >= 10).await.unwrap();
+        bench.destination_behaves(|behaviour| {
+            behaviour.unavailable = Some(Unavailable {
+                requests: Some(40),
+                code: UnavailableCode::InternalError,
+                operations: vec!["HeadObject".into()],
+                ..Unavailable::default()
+            });
+        });
+    };
+    let job = bench.job();
+    let ((checkpoint, outcome), ()) = tokio::join!(bench.run(&job, Checkpoint::default()), breakdown);
+    assert_eq!(outcome, Outcome::Finished);
+    assert_eq!(counts(&checkpoint), (100, 100, 0, 0));
+    assert_eq!(bench.destination_store.handle().behaviour().unavailable, None, "all refusals were met");
+    let again = (0..100).filter(|number| bench.writes(&format!("{number:04}")) != 1).count();
+    assert_eq!(again, 0, "{again} objects were written twice");
+    bench.end().await;
+}
+
+#[tokio::test]
 async fn a_side_that_fails_for_good_ends_the_task_with_its_cause_when_the_patience_is_over() {
     for (at_source, failing, expected) in [
         (true, UnavailableCode::ServiceUnavailable, "TRF.0157"),

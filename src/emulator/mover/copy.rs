@@ -325,9 +325,15 @@ impl Shared {
         source_crc64: Option<&str>,
     ) -> Result<(), Trouble> {
         let corrupted = |message: String| Err(Trouble::new(Side::Destination, Kind::Corrupted, message));
-        let check = async { self.destination.head(target, self.wants_crc64()).await };
-        // Not given up when the task stops: the copy is there, and one answer tells that it is whole.
-        let there = check.await?.facts;
+        let mut attempts = Attempts::default();
+        let there = loop {
+            // Not given up when the task stops: the copy is there, and one answer tells that it is whole.
+            match self.destination.head(target, self.wants_crc64()).await {
+                Ok(head) => break head.facts,
+                // By itself, as the copy is made: looked at anew, it would pass for an object that was there before.
+                Err(trouble) => self.before_another(trouble, &mut attempts).await?,
+            }
+        };
         if there.size.is_some_and(|size| size != passed.bytes) {
             return corrupted("The copy has another size than the source".to_owned());
         }
