@@ -2,16 +2,14 @@
 
 use std::borrow::Cow;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::CustomResource;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Acknowledgement, BandwidthWindow, BucketCredentials, Cdn, CloudType, ConnectionRef, ConsistencyCheck,
-    CreateIntent, DeletionPolicy, FailedObjects, Failure, Notification, NotificationStatus,
-    ObservedCredentials, OverwriteMode, Phase, PinnedConnection, Priority, Progress, ReadyWhen,
-    StoragePolicy, rules,
+    BandwidthWindow, BucketCredentials, Cdn, CloudType, ConsistencyCheck, Lifecycle, Notification,
+    OverwriteMode, Priority, StoragePolicy, TransferStatus, rules,
 };
 
 /// What a migration task copies, from where, to where and how.
@@ -22,7 +20,7 @@ use super::{
     kind = "MigrationTask",
     plural = "migrationtasks",
     namespaced,
-    status = "MigrationTaskStatus",
+    status = "TransferStatus",
     derive = "PartialEq",
     shortname = "mt",
     category = "oms",
@@ -52,17 +50,15 @@ use super::{
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = rules::migration_task_spec)]
 pub struct MigrationTaskSpec {
-    /// Connection to OMS; default: Connection `default` of the namespace, then ClusterConnection `default`. Frozen.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "ConnectionRef")]
-    pub connection_ref: Option<ConnectionRef>,
     /// How the objects are chosen (`task_type`). Frozen.
     #[serde(default, rename = "type")]
     pub task_type: TaskType,
     /// Where the objects come from.
-    pub source: Source,
+    #[schemars(required)]
+    pub source: Option<Source>,
     /// Where the objects go.
-    pub destination: Destination,
+    #[schemars(required)]
+    pub destination: Option<Destination>,
     /// What happens to an object that the destination already has (`object_overwrite_mode`). Frozen.
     #[serde(default)]
     pub overwrite_mode: OverwriteMode,
@@ -105,21 +101,9 @@ pub struct MigrationTaskSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = 214))]
     pub description: Option<String>,
-    /// true: stop the transfer; a task that was not created yet is not created. Live.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "bool")]
-    pub suspend: Option<bool>,
-    /// What deleting this object does to its task at OMS; the default is the operator's, normally `Delete`. Live.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "DeletionPolicy")]
-    pub deletion_policy: Option<DeletionPolicy>,
-    /// What condition `Ready` means, to a sync wave or to `kubectl wait`. Live.
-    #[serde(default)]
-    pub ready_when: ReadyWhen,
-    /// Costly options that you know of: each wants its word here. Live.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "set"))]
-    pub acknowledge: Vec<Acknowledgement>,
+    /// How the operator treats the task.
+    #[serde(flatten)]
+    pub lifecycle: Lifecycle,
 }
 
 impl JsonSchema for MigrationTask {
@@ -128,7 +112,7 @@ impl JsonSchema for MigrationTask {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let mut schema = rules::root::<MigrationTaskSpec, MigrationTaskStatus>(
+        let mut schema = rules::root::<MigrationTaskSpec, TransferStatus>(
             generator,
             "MigrationTask copies objects of a bucket, or of a list of URLs, into an OBS bucket, once.",
         );
@@ -252,123 +236,4 @@ pub struct Destination {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "BucketCredentials")]
     pub credentials: Option<BucketCredentials>,
-}
-
-/// What became of the task.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct MigrationTaskStatus {
-    /// Generation that this status speaks about; -1: not looked at yet.
-    #[serde(default = "super::status::not_observed")]
-    pub observed_generation: i64,
-    /// Where the task stands, for people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Phase")]
-    pub phase: Option<Phase>,
-    /// For tools: `Ready`, `Reconciling`, `Stalled`, `CredentialsReady`, `ConnectionReady`, `PriorityPending`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
-    pub conditions: Vec<Condition>,
-    /// The connection that was resolved at the moment of intent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "PinnedConnection")]
-    pub connection: Option<PinnedConnection>,
-    /// ID of the task at OMS.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String")]
-    pub task_id: Option<String>,
-    /// Name that OMS gave the task.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String")]
-    pub task_name: Option<String>,
-    /// Which run this is, from 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "i64", range(min = 1))]
-    pub run: Option<i64>,
-    /// Which task at OMS this is within the run, from 1: a waiting task that is suspended is deleted and made anew.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "i64", range(min = 1))]
-    pub attempt: Option<i64>,
-    /// A create that is under way.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "CreateIntent")]
-    pub create: Option<CreateIntent>,
-    /// When the operator began to hold the task stopped because of `spec.suspend`; absent: it does not.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Time")]
-    pub suspended_at: Option<Time>,
-    /// How often the operator started the task again after a failure that its surroundings caused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "i64", range(min = 0))]
-    pub restarts: Option<i64>,
-    /// When the operator tries again, where it waits for that.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Time")]
-    pub next_attempt_at: Option<Time>,
-    /// How far the task is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Progress")]
-    pub progress: Option<Progress>,
-    /// When OMS began the transfer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Time")]
-    pub started_at: Option<Time>,
-    /// When the transfer ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Time")]
-    pub finished_at: Option<Time>,
-    /// Why it failed or was refused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Failure")]
-    pub failure: Option<Failure>,
-    /// Objects that OMS could not copy.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "FailedObjects")]
-    pub failed_objects: Option<FailedObjects>,
-    /// What became of the notification about the end of the task; absent before the end, and where none was asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "NotificationStatus")]
-    pub notification: Option<NotificationStatus>,
-    /// Which credentials of buckets and CDN were sent last.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["role"]))]
-    pub observed_credentials: Vec<ObservedCredentials>,
-    /// Value of the annotation `oms-operator.io/reconcile-requested-at` that was handled last.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String")]
-    pub last_handled_reconcile_at: Option<String>,
-}
-
-impl MigrationTaskStatus {
-    /// The recorded ID of the task at OMS as a number; `None` when there is none, or no number.
-    pub fn remote_id(&self) -> Option<u64> {
-        self.task_id.as_deref()?.parse().ok()
-    }
-}
-
-impl Default for MigrationTaskStatus {
-    fn default() -> Self {
-        Self {
-            observed_generation: super::status::not_observed(),
-            phase: None,
-            conditions: Vec::new(),
-            connection: None,
-            task_id: None,
-            task_name: None,
-            run: None,
-            attempt: None,
-            create: None,
-            suspended_at: None,
-            restarts: None,
-            next_attempt_at: None,
-            progress: None,
-            started_at: None,
-            finished_at: None,
-            failure: None,
-            failed_objects: None,
-            notification: None,
-            observed_credentials: Vec::new(),
-            last_handled_reconcile_at: None,
-        }
-    }
 }

@@ -8,6 +8,7 @@ mod common;
 pub mod conditions;
 #[expect(clippy::duplicated_attributes, reason = "each print column repeats the attribute names")]
 pub mod connection;
+mod lifecycle;
 #[expect(clippy::duplicated_attributes, reason = "each print column repeats the attribute names")]
 pub mod migration_task;
 mod notification;
@@ -28,15 +29,14 @@ pub use connection::{
     ConnectionCredentials, ConnectionSpec, ConnectionStatus, CredentialsSource, CredentialsStatus, Limits,
     PrivacyAgreement,
 };
-pub use migration_task::{
-    Destination, ListFile, MigrationTask, MigrationTaskSpec, MigrationTaskStatus, Source, TaskType,
-};
+pub use lifecycle::Lifecycle;
+pub use migration_task::{Destination, ListFile, MigrationTask, MigrationTaskSpec, Source, TaskType};
 pub use notification::{
     Notification, NotificationLanguage, NotificationResult, NotificationStatus, NotificationTrigger,
 };
 pub use status::{
     ByteCounts, CreateIntent, FailedObjects, Failure, ObjectCounts, ObservedCredentials, Phase,
-    PinnedConnection, Progress,
+    PinnedConnection, Progress, TransferStatus,
 };
 
 /// API group of every kind.

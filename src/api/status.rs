@@ -1,14 +1,126 @@
 //! Status pieces that every kind with a remote task shares.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::ConnectionKind;
+use super::{ConnectionKind, NotificationStatus};
 
 /// Value of `observedGeneration` before the first look.
 pub(super) fn not_observed() -> i64 {
     -1
+}
+
+/// What became of the object at OMS: the same contract on every kind.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct TransferStatus {
+    /// Generation that this status speaks about; -1: not looked at yet.
+    #[serde(default = "not_observed")]
+    pub observed_generation: i64,
+    /// Where the task stands, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Phase")]
+    pub phase: Option<Phase>,
+    /// For tools: `Ready`, `Reconciling`, `Stalled`, `CredentialsReady`, `ConnectionReady`, `PriorityPending`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+    /// The connection that was resolved at the moment of intent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PinnedConnection")]
+    pub connection: Option<PinnedConnection>,
+    /// ID of the task at OMS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub task_id: Option<String>,
+    /// Name that OMS gave the task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub task_name: Option<String>,
+    /// Which run this is, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "i64", range(min = 1))]
+    pub run: Option<i64>,
+    /// Which task at OMS this is within the run, from 1: a waiting task that is suspended is deleted and made anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "i64", range(min = 1))]
+    pub attempt: Option<i64>,
+    /// A create that is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "CreateIntent")]
+    pub create: Option<CreateIntent>,
+    /// When the operator began to hold the task stopped because of `spec.suspend`; absent: it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Time")]
+    pub suspended_at: Option<Time>,
+    /// How often the operator started the task again after a failure that its surroundings caused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "i64", range(min = 0))]
+    pub restarts: Option<i64>,
+    /// When the operator tries again, where it waits for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Time")]
+    pub next_attempt_at: Option<Time>,
+    /// How far the task is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Progress")]
+    pub progress: Option<Progress>,
+    /// When OMS began the transfer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Time")]
+    pub started_at: Option<Time>,
+    /// When the transfer ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Time")]
+    pub finished_at: Option<Time>,
+    /// Why it failed or was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Failure")]
+    pub failure: Option<Failure>,
+    /// Objects that OMS could not copy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "FailedObjects")]
+    pub failed_objects: Option<FailedObjects>,
+    /// What became of the notification about the end of the task; absent before the end, and where none was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "NotificationStatus")]
+    pub notification: Option<NotificationStatus>,
+    /// Which credentials of buckets and CDN were sent last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["role"]))]
+    pub observed_credentials: Vec<ObservedCredentials>,
+    /// Value of the annotation `oms-operator.io/reconcile-requested-at` that was handled last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub last_handled_reconcile_at: Option<String>,
+}
+
+impl Default for TransferStatus {
+    fn default() -> Self {
+        Self {
+            observed_generation: not_observed(),
+            phase: None,
+            conditions: Vec::new(),
+            connection: None,
+            task_id: None,
+            task_name: None,
+            run: None,
+            attempt: None,
+            create: None,
+            suspended_at: None,
+            restarts: None,
+            next_attempt_at: None,
+            progress: None,
+            started_at: None,
+            finished_at: None,
+            failure: None,
+            failed_objects: None,
+            notification: None,
+            observed_credentials: Vec::new(),
+            last_handled_reconcile_at: None,
+        }
+    }
 }
 
 /// Where an object stands, in one word for people; tools read the conditions.

@@ -23,7 +23,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{ClusterConnection, Connection, MigrationTask, Phase};
 use crate::config::Watch;
-use crate::engine::Waker;
+use crate::engine::{Target, Waker};
+use crate::plan::wish::Kind;
 
 /// How long one pass may take; above every deadline within it.
 pub(super) const PASS_LIMIT: Duration = Duration::from_mins(5);
@@ -230,7 +231,8 @@ pub(super) async fn wake_namespaces(
                 task.0.as_ref().ok().and_then(|task| task.status.as_ref()).and_then(|status| status.phase);
             let over = matches!(phase, Some(Phase::Succeeded | Phase::SucceededWithFailures));
             if !over && (namespace.is_none() || task.namespace() == namespace) {
-                waker.wake(ObjectRef::new(&task.name_any()).within(&task.namespace().unwrap_or_default()));
+                let (namespace, name) = (task.namespace().unwrap_or_default(), task.name_any());
+                waker.wake(&Target { kind: Kind::MigrationTask, namespace, name });
             }
         }
     }

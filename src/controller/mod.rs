@@ -26,10 +26,12 @@ use self::lane::{Lanes, Pass};
 use self::pulse::Pulse;
 use crate::api::{ClusterConnection, Connection, ConnectionKind, MANAGER, MigrationTask, Phase};
 use crate::config::{AmbientCredentials, Config, Watch};
-use crate::engine::{self, AmbientUse, AnyConnection, Clock, Engine, Queues, Settings, Stores, Waker};
+use crate::engine::{
+    self, AmbientUse, AnyConnection, Clock, Engine, Queues, Settings, Stores, Transfer, Waker,
+};
 use crate::leader::{Candidacy, Claim, Leadership};
 use crate::oms::{Ambient, AmbientSettings};
-use crate::plan::migration_task::Policy;
+use crate::plan::transfer::Policy;
 use crate::telemetry::{Events, Health, Metrics, http};
 
 /// How often counts are refreshed and the forgotten is forgotten.
@@ -125,7 +127,7 @@ async fn lead(
     };
     let (waker, queues) = Waker::new();
     let Queues {
-        tasks: task_queue,
+        migration_tasks: task_queue,
         connections: connection_queue,
         cluster_connections: cluster_queue,
         namespaces,
@@ -156,7 +158,7 @@ async fn lead(
     filled.extend(connections_filled.iter().cloned());
     let work = [
         tokio::spawn(tasks.run(
-            pass_of_task(&engine, &pulse, connections_filled),
+            pass_of(&engine, &pulse, connections_filled),
             usize::from(config.concurrency),
             stop.clone(),
         )),
@@ -240,22 +242,22 @@ async fn synced(filled: Vec<watch::Receiver<bool>>) {
     }
 }
 
-fn pass_of_task(
+fn pass_of<K: Transfer>(
     engine: &Arc<Engine>,
     pulse: &Pulse,
     connections_filled: Vec<watch::Receiver<bool>>,
-) -> Pass<MigrationTask> {
+) -> Pass<K> {
     let (engine, pulse) = (Arc::clone(engine), pulse.clone());
-    Arc::new(move |object: Arc<DeserializeGuard<MigrationTask>>| {
+    Arc::new(move |object: Arc<DeserializeGuard<K>>| {
         let (engine, pulse) = (Arc::clone(&engine), pulse.clone());
         let filled = connections_filled.clone();
         Box::pin(async move {
             // A connection that is not in the cache yet must not look like one that does not exist.
             synced(filled).await;
             let uid = object.uid().unwrap_or_default();
-            let pass = Box::pin(engine.reconcile_migration_task(&object));
+            let pass = Box::pin(engine.reconcile(&object));
             finish(
-                "MigrationTask",
+                K::KIND.as_str(),
                 &*object,
                 &engine,
                 &uid,
@@ -288,6 +290,7 @@ fn finish(
 ) -> Action {
     match result {
         Ok(action) => {
+            engine.succeeded(uid);
             engine.metrics().reconciled(kind, "ok", took);
             action
         }

@@ -54,9 +54,15 @@ fn read_manifest(path: &Path) -> Result<MigrationTask> {
 }
 
 async fn migrate(stack: &mut Stack, manifest: &Path, task: &MigrationTask, started: Instant) -> Result<()> {
-    let source_name = task.spec.source.bucket.as_deref().unwrap_or_default();
+    let source_name =
+        task.spec.source.as_ref().and_then(|source| source.bucket.as_deref()).unwrap_or_default();
     let source = Bucket::new(&stack.source, source_name)?;
-    let destination = Bucket::new(&stack.destination, &task.spec.destination.bucket)?;
+    let wanted = task
+        .spec
+        .destination
+        .as_ref()
+        .ok_or_else(|| Error::new("the example names no destination".to_owned()))?;
+    let destination = Bucket::new(&stack.destination, &wanted.bucket)?;
     let samples = samples::samples();
     let total: u64 = samples.iter().map(|sample| sample.size as u64).sum();
     let bar = Bar::new(total, "Filling the source bucket");
@@ -93,7 +99,7 @@ async fn migrate(stack: &mut Stack, manifest: &Path, task: &MigrationTask, start
         destination.fingerprints(|size| bar.add(size))
     )?;
     bar.finish();
-    let prefix = task.spec.destination.prefix.as_deref().unwrap_or_default();
+    let prefix = wanted.prefix.as_deref().unwrap_or_default();
     let mut differences = compare(&source_objects, &destination_objects, prefix);
     if source_objects.len() != samples.len() {
         let (there, made) = (source_objects.len(), samples.len());

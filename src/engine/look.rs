@@ -7,15 +7,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::project::{Project, Scan, Sight};
+use super::project::Project;
 use super::wake::Waker;
-use super::{Clock, Engine, wire};
-use crate::oms::{self, Client, ListTasks, TaskId, TaskStatus, Urgency};
-use crate::plan::seen::{RemoteState, RemoteTask};
+use super::watched::{Scan, Sight, Watched};
+use super::{Clock, Engine, remote, wire};
+use crate::oms::{self, Client, Urgency};
+use crate::plan::seen::{RemoteId, RemoteState, RemoteTask};
 use crate::plan::token::ObjectMark;
-
-/// Records per page: OMS's maximum.
-const PAGE: u32 = 100;
+use crate::plan::wish::Kind;
 
 /// Up to so many tasks are read one by one; more are listed by status.
 const FEW: usize = 3;
@@ -23,12 +22,12 @@ const FEW: usize = 3;
 /// How often a scan starts over when the list shrank under it.
 const SCAN_TRIES: u32 = 3;
 
-/// Polls the unfinished tasks of a project once. Any joined connection may look; one that fails does not blind
+/// Polls the unfinished tasks of one kind in a project once. Any joined connection may look; one that fails does not blind
 /// the others. Returns how many tasks were looked at.
-pub(super) async fn poll(engine: &Engine, project: &Project) -> Result<usize, oms::Error> {
+pub(super) async fn poll(engine: &Engine, project: &Project, kind: Kind) -> Result<usize, oms::Error> {
     let mut failed = None;
     for (connection, client) in project.clients() {
-        match poll_with(project, &client, &engine.clock, &engine.waker).await {
+        match poll_with(kind, project.of(kind), &client, &engine.clock, &engine.waker).await {
             Ok(looked) => return Ok(looked),
             Err(error) => {
                 if wire::is_about_credentials(&error) {
@@ -42,116 +41,93 @@ pub(super) async fn poll(engine: &Engine, project: &Project) -> Result<usize, om
 }
 
 async fn poll_with(
-    project: &Project,
+    kind: Kind,
+    watched: &Watched,
     client: &Client,
     clock: &Clock,
     waker: &Waker,
 ) -> Result<usize, oms::Error> {
-    let tracked: Vec<_> = project
+    let tracked: Vec<_> = watched
         .tracked()
         .into_iter()
         // A failed task moves only when the operator or a person starts it again.
         .filter(|(_, state)| !matches!(state, Some(RemoteState::Failed | RemoteState::Succeeded)))
         .collect();
-    let mut missing: HashSet<u64> = tracked.iter().map(|(id, _)| *id).collect();
+    let mut missing: HashSet<RemoteId> = tracked.iter().map(|(id, _)| id.clone()).collect();
     // A process that died while it removed a second task left it in any of the states.
-    let fresh = project.is_new() && !tracked.is_empty();
+    let fresh = watched.is_new() && !tracked.is_empty();
     if fresh || tracked.len() > FEW {
         let mut marked: HashMap<ObjectMark, Vec<RemoteTask>> = HashMap::new();
-        let all = [TaskStatus::Running, TaskStatus::Waiting, TaskStatus::Stopping, TaskStatus::Stopped];
-        for status in if fresh { all.to_vec() } else { statuses(&tracked) } {
+        let all = [RemoteState::Running, RemoteState::Waiting, RemoteState::Stopping, RemoteState::Stopped];
+        for state in if fresh { all.to_vec() } else { states(&tracked) } {
             let at = clock.now();
-            for task in
-                list(client, Some(status), Urgency::Poll).await?.0.into_iter().filter(wire::stands_alone)
-            {
-                let task = wire::seen(task);
+            for task in remote::list(kind, client, Some(state), Urgency::Poll).await?.0 {
                 if let Some(token) = &task.token {
                     marked.entry(token.object.clone()).or_default().push(task.clone());
                 }
                 if missing.remove(&task.id) {
-                    project.record(task.id, Sight::Task(Box::new(task)), at, Some(waker));
+                    watched.record(&task.id.clone(), Sight::Task(Box::new(task)), at, Some(waker));
                 }
             }
         }
-        project.set_marked(marked, waker);
+        watched.set_marked(marked, waker);
     }
     for id in missing {
-        show(project, client, id, clock, Urgency::Poll, Some(waker)).await?;
+        show(kind, watched, client, &id, clock, Urgency::Poll, Some(waker)).await?;
     }
     Ok(tracked.len())
 }
 
 /// The lists in which the tasks are expected: where they were seen last, and running for those that waited.
-fn statuses(tracked: &[(u64, Option<RemoteState>)]) -> Vec<TaskStatus> {
-    let any = |states: &[Option<RemoteState>]| tracked.iter().any(|(_, state)| states.contains(state));
-    let mut statuses = Vec::new();
+fn states(tracked: &[(RemoteId, Option<RemoteState>)]) -> Vec<RemoteState> {
+    let any = |seen: &[Option<RemoteState>]| tracked.iter().any(|(_, state)| seen.contains(state));
+    let mut wanted = Vec::new();
     if any(&[None, Some(RemoteState::Waiting), Some(RemoteState::Running), Some(RemoteState::Retrying)]) {
-        statuses.push(TaskStatus::Running);
+        wanted.push(RemoteState::Running);
     }
     if any(&[None, Some(RemoteState::Waiting)]) {
-        statuses.push(TaskStatus::Waiting);
+        wanted.push(RemoteState::Waiting);
     }
     if any(&[Some(RemoteState::Stopping)]) {
-        statuses.push(TaskStatus::Stopping);
+        wanted.push(RemoteState::Stopping);
     }
     if any(&[Some(RemoteState::Stopping), Some(RemoteState::Stopped)]) {
-        statuses.push(TaskStatus::Stopped);
+        wanted.push(RemoteState::Stopped);
     }
-    statuses
+    wanted
 }
 
 /// Reads one task.
 pub(super) async fn show(
-    project: &Project,
+    kind: Kind,
+    watched: &Watched,
     client: &Client,
-    id: u64,
+    id: &RemoteId,
     clock: &Clock,
     urgency: Urgency,
     waker: Option<&Waker>,
 ) -> Result<(), oms::Error> {
     let at = clock.now();
-    let sight = match client.show_task(TaskId::new(id), urgency).await {
-        Ok(task) => Sight::Task(Box::new(wire::seen(task))),
+    let sight = match remote::show(kind, client, id, urgency).await {
+        Ok(task) => Sight::Task(Box::new(task)),
         Err(error) if error.is_not_found() => Sight::Gone,
         Err(error) => return Err(error),
     };
-    project.record(id, sight, at, waker);
+    watched.record(id, sight, at, waker);
     Ok(())
 }
 
-/// All pages of a list, without doubles, and whether it shrank while it was read.
-async fn list(
-    client: &Client,
-    status: Option<TaskStatus>,
-    urgency: Urgency,
-) -> Result<(Vec<oms::Task>, bool), oms::Error> {
-    let mut tasks: HashMap<u64, oms::Task> = HashMap::new();
-    let (mut offset, mut most, mut shrank) = (0, 0, false);
-    loop {
-        let query = ListTasks { status, limit: PAGE, offset, ..ListTasks::default() };
-        let page = client.list_tasks(&query, urgency).await?;
-        shrank |= page.count < most;
-        most = most.max(page.count);
-        let got = page.tasks.len() as u64;
-        offset += got;
-        tasks.extend(page.tasks.into_iter().map(|task| (task.id.get(), task)));
-        if got < u64::from(PAGE) || offset >= page.count {
-            return Ok((tasks.into_values().collect(), shrank));
-        }
-    }
-}
-
 /// Scans all tasks of a project for marks of ours: complete, or an error.
-pub(super) async fn scan(client: &Client, clock: &Clock) -> Result<Scan, oms::Error> {
+pub(super) async fn scan(kind: Kind, client: &Client, clock: &Clock) -> Result<Scan, oms::Error> {
     let mut tries = 0;
     loop {
         tries += 1;
         let started_at = clock.now();
-        let (tasks, shrank) = list(client, None, Urgency::Create).await?;
+        let (tasks, shrank) = remote::list(kind, client, None, Urgency::Create).await?;
         // What is deleted between two pages shifts the rest, and one of ours may have slipped through.
         if !shrank || tries == SCAN_TRIES {
             let mut by_mark: HashMap<ObjectMark, Vec<RemoteTask>> = HashMap::new();
-            for task in tasks.into_iter().filter(wire::stands_alone).map(wire::seen) {
+            for task in tasks {
                 if let Some(token) = &task.token {
                     by_mark.entry(token.object.clone()).or_default().push(task);
                 }
@@ -162,9 +138,14 @@ pub(super) async fn scan(client: &Client, clock: &Clock) -> Result<Scan, oms::Er
 }
 
 /// Runs the project's scan in the background; everybody who joined is woken.
-pub(super) fn spawn_scan(engine: Arc<Engine>, project: Arc<Project>, client: Client, connection: String) {
+pub(super) fn spawn_scan(
+    engine: Arc<Engine>,
+    (project, kind): (Arc<Project>, Kind),
+    client: Client,
+    connection: String,
+) {
     tokio::spawn(async move {
-        let result = scan(&client, &engine.clock).await;
+        let result = scan(kind, &client, &engine.clock).await;
         engine.metrics.search(if result.is_ok() { "complete" } else { "failed" });
         if let Err(error) = &result {
             let key = project.key();
@@ -173,7 +154,7 @@ pub(super) fn spawn_scan(engine: Arc<Engine>, project: Arc<Project>, client: Cli
                 engine.distrust(&connection);
             }
         }
-        project.end_scan(result, engine.clock.now(), &engine.waker);
+        project.of(kind).end_scan(result, engine.clock.now(), &engine.waker);
     });
 }
 
@@ -191,11 +172,11 @@ mod tests {
 
     #[test]
     fn only_lists_in_which_a_task_can_be_are_read() {
-        assert_eq!(statuses(&[(1, Some(RemoteState::Running))]), [TaskStatus::Running]);
-        assert_eq!(statuses(&[(1, None)]), [TaskStatus::Running, TaskStatus::Waiting]);
+        assert_eq!(states(&[(RemoteId::from(1), Some(RemoteState::Running))]), [RemoteState::Running]);
+        assert_eq!(states(&[(RemoteId::from(1), None)]), [RemoteState::Running, RemoteState::Waiting]);
         assert_eq!(
-            statuses(&[(1, Some(RemoteState::Stopping))]),
-            [TaskStatus::Stopping, TaskStatus::Stopped]
+            states(&[(RemoteId::from(1), Some(RemoteState::Stopping))]),
+            [RemoteState::Stopping, RemoteState::Stopped]
         );
     }
 

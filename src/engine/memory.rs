@@ -5,18 +5,17 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
-use crate::api::MigrationTask;
-use crate::plan::seen::Trouble;
+use crate::plan::seen::{RemoteId, Trouble};
 
 /// Memory of one object.
-#[derive(Debug, Default)]
-pub(super) struct Memory {
+#[derive(Debug)]
+pub(super) struct Memory<K> {
     /// The object as our last write returned it: the cache may lag behind.
-    pub(super) latest: Option<MigrationTask>,
+    pub(super) latest: Option<K>,
     /// The `sentAt` that this process wrote and did not use yet.
     pub(super) permit: Option<Timestamp>,
     /// ID and name that OMS answered to our create, until they are recorded.
-    pub(super) created: Option<(u64, String)>,
+    pub(super) created: Option<(RemoteId, String)>,
     /// What OMS said to the last call, when it was no success.
     pub(super) trouble: Option<Trouble>,
     /// What OMS said to the create before the present intent: repeated refusals are spaced out by it.
@@ -29,11 +28,25 @@ pub(super) struct Memory {
     pub(super) empty_scans: Vec<Timestamp>,
     /// When progress was stored last.
     pub(super) progress_at: Option<Timestamp>,
-    /// Passes in a row that failed on the Kubernetes side.
-    pub(super) failures: u32,
 }
 
-impl Memory {
+impl<K> Default for Memory<K> {
+    fn default() -> Self {
+        Self {
+            latest: None,
+            permit: None,
+            created: None,
+            trouble: None,
+            refused: None,
+            started_again_at: None,
+            stale_from: None,
+            empty_scans: Vec::new(),
+            progress_at: None,
+        }
+    }
+}
+
+impl<K> Memory<K> {
     /// Whether there is nothing to remember, as of an object that is at rest.
     pub(super) fn is_empty(&self) -> bool {
         let Self {
@@ -46,7 +59,6 @@ impl Memory {
             stale_from,
             empty_scans,
             progress_at,
-            failures,
         } = self;
         latest.is_none()
             && permit.is_none()
@@ -57,31 +69,28 @@ impl Memory {
             && stale_from.is_none()
             && empty_scans.is_empty()
             && progress_at.is_none()
-            && *failures == 0
     }
 }
 
 /// Memories by object UID.
-#[derive(Debug, Default)]
-pub(super) struct Memories(Mutex<HashMap<String, Memory>>);
+#[derive(Debug)]
+pub struct Memories<K>(Mutex<HashMap<String, Memory<K>>>);
 
-impl Memories {
+impl<K> Default for Memories<K> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K> Memories<K> {
     /// Takes an object's memory out; an object is never in two passes at once.
-    pub(super) fn take(&self, uid: &str) -> Memory {
+    pub(super) fn take(&self, uid: &str) -> Memory<K> {
         self.lock().remove(uid).unwrap_or_default()
     }
 
     /// Puts it back.
-    pub(super) fn keep(&self, uid: &str, memory: Memory) {
+    pub(super) fn keep(&self, uid: &str, memory: Memory<K>) {
         self.lock().insert(uid.to_owned(), memory);
-    }
-
-    /// Counts a failed pass and says how many there were in a row.
-    pub(super) fn count_failure(&self, uid: &str) -> u32 {
-        let mut memories = self.lock();
-        let memory = memories.entry(uid.to_owned()).or_default();
-        memory.failures = memory.failures.saturating_add(1);
-        memory.failures
     }
 
     /// Forgets objects that no longer exist.
@@ -89,7 +98,7 @@ impl Memories {
         self.lock().retain(|uid, _| exists(uid));
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Memory>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Memory<K>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -3,7 +3,6 @@
 //! A pass makes at most one mutation and then looks again, so every point at which the process can die lies between
 //! two passes. What a pass decides is in [`crate::plan`]; what it does is here, and small.
 
-mod act;
 mod clock;
 mod connection;
 mod error;
@@ -11,33 +10,37 @@ mod guard;
 mod kubernetes;
 mod look;
 mod memory;
-mod migration_task;
 mod project;
-mod report;
+mod remote;
 mod resolve;
 mod secrets;
 mod session;
+mod transfer;
 mod wake;
+mod watched;
 mod wire;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use memory::Memories;
 use project::Projects;
 use session::Sessions;
+use watched::Watched;
 
 pub use clock::Clock;
 pub use connection::AnyConnection;
 pub use error::Error;
 pub use guard::guarded;
 pub use resolve::Stores;
+pub use transfer::Transfer;
 pub use wake::{Queues, Target, Waker};
 
-use crate::api::ConnectionKind;
+use crate::api::{ConnectionKind, MigrationTask};
 use crate::oms;
-use crate::plan::migration_task::Policy;
+use crate::plan::transfer::Policy;
+use crate::plan::wish::Kind;
 use crate::telemetry::metrics::Running;
 use crate::telemetry::{Events, Metrics};
 
@@ -100,7 +103,9 @@ pub struct Engine {
     sessions: Sessions,
     attempts: Mutex<HashMap<String, Attempt>>,
     projects: Projects,
-    memories: Memories,
+    migration_tasks: Memories<MigrationTask>,
+    /// Passes in a row that failed on the Kubernetes side, by object UID.
+    failures: Mutex<HashMap<String, u32>>,
     waker: Waker,
     metrics: Metrics,
     events: Events,
@@ -124,7 +129,8 @@ impl Engine {
             sessions: Sessions::default(),
             attempts: Mutex::default(),
             projects: Projects::default(),
-            memories: Memories::default(),
+            migration_tasks: Memories::default(),
+            failures: Mutex::default(),
             waker,
             metrics,
             events,
@@ -144,7 +150,9 @@ impl Engine {
     /// Sums over the tasks that were running when they were seen last: exact, while status is written at steps.
     pub fn running(&self) -> Running {
         let mut sums = Running::default();
-        for task in self.projects.all().iter().flat_map(|project| project.running()) {
+        let projects = self.projects.all();
+        let watched = projects.iter().flat_map(|project| Kind::ALL.map(|kind| project.of(kind)));
+        for task in watched.flat_map(Watched::running) {
             sums.tasks += 1;
             sums.bytes_total += task.bytes_total;
             sums.bytes_done += task.bytes_done;
@@ -158,22 +166,28 @@ impl Engine {
     /// Polls every project that has unfinished tasks, each on its own; with `first_only` those that were never polled.
     pub fn poll(self: &Arc<Self>, first_only: bool) {
         for project in self.projects.all() {
-            if (first_only && !project.wants_first_poll()) || !project.begin_poll() {
+            if project.clients().is_empty() {
                 continue;
             }
-            let engine = Arc::clone(self);
-            tokio::spawn(async move {
-                let polled = look::poll(&engine, &project).await;
-                project.end_poll();
-                match polled {
-                    Ok(looked) => engine.metrics.poll("ok", looked),
-                    Err(error) => {
-                        engine.metrics.poll("failed", 0);
-                        let key = project.key();
-                        tracing::warn!(endpoint = key.endpoint, project = key.project_id, error = %error, "polling tasks failed");
-                    }
+            for kind in Kind::ALL {
+                let watched = project.of(kind);
+                if (first_only && !watched.wants_first_poll()) || !watched.begin_poll() {
+                    continue;
                 }
-            });
+                let (engine, project) = (Arc::clone(self), Arc::clone(&project));
+                tokio::spawn(async move {
+                    let polled = look::poll(&engine, &project, kind).await;
+                    project.of(kind).end_poll();
+                    match polled {
+                        Ok(looked) => engine.metrics.poll("ok", looked),
+                        Err(error) => {
+                            engine.metrics.poll("failed", 0);
+                            let key = project.key();
+                            tracing::warn!(endpoint = key.endpoint, project = key.project_id, error = %error, "polling tasks failed");
+                        }
+                    }
+                });
+            }
         }
     }
 
@@ -184,8 +198,9 @@ impl Engine {
         connection_exists: impl Fn(ConnectionKind, &str) -> bool,
         connection_needed: impl Fn(&str) -> bool,
     ) {
-        self.attempts.lock().unwrap_or_else(PoisonError::into_inner).retain(|uid, _| object_exists(uid));
-        self.memories.retain(object_exists);
+        lock(&self.attempts).retain(|uid, _| object_exists(uid));
+        self.migration_tasks.retain(&object_exists);
+        lock(&self.failures).retain(|uid, _| object_exists(uid));
         for kind in [ConnectionKind::Connection, ConnectionKind::ClusterConnection] {
             self.sessions.orphan(kind, |uid| connection_exists(kind, uid));
         }
@@ -194,8 +209,15 @@ impl Engine {
 
     /// How long a failed pass of an object waits, by how often it failed in a row.
     pub fn backoff(&self, uid: &str) -> Duration {
-        let failures = self.memories.count_failure(uid);
-        Duration::from_secs(1_u64 << failures.clamp(1, 7).saturating_sub(1)).min(Duration::from_mins(1))
+        let mut failures = lock(&self.failures);
+        let failures = failures.entry(uid.to_owned()).or_default();
+        *failures = failures.saturating_add(1);
+        Duration::from_secs(1_u64 << (*failures).clamp(1, 7).saturating_sub(1)).min(Duration::from_mins(1))
+    }
+
+    /// A pass of an object went through.
+    pub fn succeeded(&self, uid: &str) {
+        lock(&self.failures).remove(uid);
     }
 
     /// Whether this process has come to a verdict about a connection.
@@ -205,11 +227,11 @@ impl Engine {
 
     /// The last try of a connection.
     fn attempt(&self, connection: &str) -> Option<Attempt> {
-        self.attempts.lock().unwrap_or_else(PoisonError::into_inner).get(connection).cloned()
+        lock(&self.attempts).get(connection).cloned()
     }
 
     fn note_attempt(&self, connection: &str, attempt: Attempt) {
-        self.attempts.lock().unwrap_or_else(PoisonError::into_inner).insert(connection.to_owned(), attempt);
+        lock(&self.attempts).insert(connection.to_owned(), attempt);
     }
 
     /// OMS refused the keys of a connection: nobody uses them until its own pass has tried them again.
@@ -233,4 +255,8 @@ pub fn observer(metrics: &Metrics) -> oms::CallObserver {
             metrics.unknown_code();
         }
     })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

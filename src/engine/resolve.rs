@@ -7,10 +7,11 @@ use kube::{Api, ResourceExt};
 
 use super::kubernetes::bounded;
 use super::session::Session;
+use super::transfer::Transfer;
 use super::{Engine, Error};
 use crate::api::conditions::{Reason, types};
 use crate::api::{
-    AllowedNamespaces, ClusterConnection, Connection, ConnectionKind, MigrationTask, PinnedConnection,
+    AllowedNamespaces, ClusterConnection, Connection, ConnectionKind, ConnectionRef, PinnedConnection,
 };
 use crate::plan::seen::{Link, LinkUp};
 use crate::plan::situation;
@@ -77,8 +78,8 @@ impl Stores {
     }
 
     /// What the spec's reference means now.
-    fn find(&self, task: &MigrationTask, namespace: &str) -> Result<Found, String> {
-        match &task.spec.connection_ref {
+    fn find(&self, reference: Option<&ConnectionRef>, namespace: &str) -> Result<Found, String> {
+        match reference {
             None => self.connection(namespace, "default").or_else(|| self.cluster_connection("default")).ok_or_else(|| {
                 format!(
                     "There is no Connection `default` in namespace `{namespace}` and no ClusterConnection `default`. \
@@ -108,15 +109,15 @@ fn ready_message(conditions: &[k8s_openapi::apimachinery::pkg::apis::meta::v1::C
 }
 
 impl Engine {
-    /// Resolves the connection of a task.
-    pub(super) async fn resolve(&self, task: &MigrationTask) -> Result<Resolved, Error> {
-        let namespace = task.namespace().unwrap_or_default();
-        let pinned = task.status.as_ref().and_then(|status| status.connection.as_ref());
-        let found = self.stores.find(task, &namespace);
+    /// Resolves the connection of an object.
+    pub(super) async fn resolve<K: Transfer>(&self, object: &K) -> Result<Resolved, Error> {
+        let namespace = object.namespace().unwrap_or_default();
+        let pinned = object.status().and_then(|status| status.connection.as_ref());
+        let found = self.stores.find(object.wish().lifecycle.connection_ref.as_ref(), &namespace);
         if let Some(pinned) = pinned {
             let found = found.ok();
             // A clean-up may always go on; nothing else without leave.
-            let deleting = task.metadata.deletion_timestamp.is_some();
+            let deleting = object.meta().deletion_timestamp.is_some();
             if let Some(found) = found.as_ref().filter(|found| found.uid == pinned.uid && !deleting)
                 && let Some(refused) = self.refuse_namespace(found, &namespace).await?
             {

@@ -1,17 +1,39 @@
 //! Waking objects from outside of the Kubernetes watch.
 
 use kube::runtime::reflector::ObjectRef;
+use kube::{Resource, ResourceExt};
 use tokio::sync::mpsc;
 
+use super::transfer::Transfer;
 use crate::api::{ClusterConnection, Connection, ConnectionKind, MigrationTask, PinnedConnection};
+use crate::plan::wish::Kind;
 
-/// A task to wake.
-pub type Target = ObjectRef<MigrationTask>;
+/// An object to wake.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Target {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl Target {
+    /// An object itself.
+    pub fn of<K: Transfer>(object: &K) -> Self {
+        Self { kind: K::KIND, namespace: object.namespace().unwrap_or_default(), name: object.name_any() }
+    }
+
+    fn reference<K: Resource<DynamicType = ()>>(&self) -> ObjectRef<K> {
+        ObjectRef::new(&self.name).within(&self.namespace)
+    }
+}
 
 /// The queues that a [`Waker`] fills.
 pub struct Queues {
-    /// Tasks.
-    pub tasks: mpsc::UnboundedReceiver<Target>,
+    /// MigrationTasks.
+    pub migration_tasks: mpsc::UnboundedReceiver<ObjectRef<MigrationTask>>,
     /// Connections.
     pub connections: mpsc::UnboundedReceiver<ObjectRef<Connection>>,
     /// ClusterConnections.
@@ -23,7 +45,7 @@ pub struct Queues {
 /// Wakes objects. A wake carries no information: the pass looks for itself.
 #[derive(Clone, Debug)]
 pub struct Waker {
-    tasks: mpsc::UnboundedSender<Target>,
+    migration_tasks: mpsc::UnboundedSender<ObjectRef<MigrationTask>>,
     connections: mpsc::UnboundedSender<ObjectRef<Connection>>,
     cluster_connections: mpsc::UnboundedSender<ObjectRef<ClusterConnection>>,
     namespaces: mpsc::UnboundedSender<Option<String>>,
@@ -32,23 +54,27 @@ pub struct Waker {
 impl Waker {
     /// A waker and the queues that it fills.
     pub fn new() -> (Self, Queues) {
-        let (tasks, task_queue) = mpsc::unbounded_channel();
+        let (migration_tasks, migration_task_queue) = mpsc::unbounded_channel();
         let (connections, connection_queue) = mpsc::unbounded_channel();
         let (cluster_connections, cluster_connection_queue) = mpsc::unbounded_channel();
         let (namespaces, namespace_queue) = mpsc::unbounded_channel();
         let queues = Queues {
-            tasks: task_queue,
+            migration_tasks: migration_task_queue,
             connections: connection_queue,
             cluster_connections: cluster_connection_queue,
             namespaces: namespace_queue,
         };
-        (Self { tasks, connections, cluster_connections, namespaces }, queues)
+        (Self { migration_tasks, connections, cluster_connections, namespaces }, queues)
     }
 
-    /// Asks for a pass of a task soon.
-    pub fn wake(&self, target: Target) {
+    /// Asks for a pass of an object soon.
+    pub fn wake(&self, target: &Target) {
         // Nobody listens any more while the process ends.
-        let _ = self.tasks.send(target);
+        match target.kind {
+            Kind::MigrationTask => {
+                let _ = self.migration_tasks.send(target.reference());
+            }
+        }
     }
 
     /// Asks for a pass of every unfinished task of a namespace, or of all of them.

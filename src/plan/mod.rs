@@ -4,8 +4,9 @@
 //! decision can be tested with plain values, and the same view always leads to the same plan.
 
 pub mod connection;
-pub mod migration_task;
 pub mod progress;
 pub mod seen;
 pub mod situation;
 pub mod token;
+pub mod transfer;
+pub mod wish;

@@ -1,12 +1,70 @@
 //! What was observed, in our own words: a changed wire format of OMS touches none of this.
 
+use std::cmp::Ordering;
+use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::token::Token;
+use super::wish::Kind;
 use crate::api::conditions::Reason;
 use crate::api::{ObservedCredentials, PinnedConnection};
+
+/// What OMS calls a task, a task group or a sync task: a number of up to 19 digits, or a UUID.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RemoteId(String);
+
+impl RemoteId {
+    /// The ID in a status; `None` when it cannot be one of that kind.
+    pub fn recorded(kind: Kind, text: &str) -> Option<Self> {
+        let possible = match kind {
+            Kind::MigrationTask => text.parse::<u64>().is_ok(),
+        };
+        possible.then(|| Self(text.to_owned()))
+    }
+
+    /// As OMS writes it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The number of a migration task; 0, which OMS never gives, for an ID of another kind.
+    pub fn number(&self) -> u64 {
+        self.0.parse().unwrap_or_default()
+    }
+}
+
+impl From<u64> for RemoteId {
+    fn from(number: u64) -> Self {
+        Self(number.to_string())
+    }
+}
+
+impl From<String> for RemoteId {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl Ord for RemoteId {
+    /// Numbers by their value, so that the lowest is the oldest.
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.len().cmp(&other.0.len()).then_with(|| self.0.cmp(&other.0))
+    }
+}
+
+impl PartialOrd for RemoteId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Display for RemoteId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 /// Where a task stands at OMS (OMS API reference 5.3.2, `status`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +109,7 @@ pub struct Window {
 #[derive(Clone, Debug, PartialEq)]
 pub struct RemoteTask {
     /// ID at OMS.
-    pub id: u64,
+    pub id: RemoteId,
     /// Name that OMS gave it.
     pub name: String,
     /// Where it stands.

@@ -193,7 +193,7 @@ async fn a_frozen_field_cannot_be_changed_by_removing_it_and_adding_it_again() {
     assert!(refusal.contains("`destination.prefix` is frozen"), "{refusal}");
     // All at once: put back under another value by a replacement of the whole object.
     let mut object = stored.api.get(&stored.name).await.unwrap();
-    object.spec.destination.prefix = Some("elsewhere/".into());
+    object.spec.destination.as_mut().unwrap().prefix = Some("elsewhere/".into());
     let refusal = stored.api.replace(&stored.name, &PostParams::default(), &object).await.unwrap_err();
     assert!(refusal.to_string().contains("`destination.prefix` is frozen"), "{refusal}");
 }

@@ -2,7 +2,7 @@
 
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams};
-use oms_operator::api::{MigrationTask, MigrationTaskStatus, Phase};
+use oms_operator::api::{MigrationTask, Phase, TransferStatus};
 use serde_json::{Value, json};
 
 use crate::world::{DESTINATION_SECRET, SOURCE_SECRET, World, eventually};
@@ -96,7 +96,7 @@ impl<'w> Migration<'w> {
     }
 
     /// Its status.
-    pub(crate) async fn status(&self) -> MigrationTaskStatus {
+    pub(crate) async fn status(&self) -> TransferStatus {
         self.get().await.status.unwrap_or_default()
     }
 

@@ -36,7 +36,7 @@ async fn a_frozen_field_may_be_edited_before_the_intent_and_not_after() {
     assert!(!accepted && output.contains("frozen"), "{output}");
     let live = json!({ "spec": { "deletionPolicy": "Orphan" } }).to_string();
     world.kubectl(&["patch", "mt", "photos", "--type=merge", "-p", &live]).await;
-    assert_eq!(migration.get().await.spec.source.bucket.as_deref(), Some("photos"));
+    assert_eq!(migration.get().await.spec.source.unwrap().bucket.as_deref(), Some("photos"));
     assert_created(&world, 1).await;
 }
 

@@ -7,17 +7,17 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::super::{Plan, Step};
-use super::scene::{ID, Scene, at, keys, pinned, remote, scene, token};
+use super::scene::{NUMBER, Scene, at, id, keys, pinned, remote, scene, token};
 use crate::api::conditions::{Reason, types};
 use crate::api::{
     Acknowledgement, BandwidthWindow, ByteRate, CreateIntent, DeletionPolicy, Failure, MigrationTaskSpec,
-    MigrationTaskStatus, Notification, NotificationLanguage, NotificationResult, NotificationStatus,
-    NotificationTrigger, Phase, Priority, ReadyWhen,
+    Notification, NotificationLanguage, NotificationResult, NotificationStatus, NotificationTrigger, Phase,
+    Priority, ReadyWhen, TransferStatus,
 };
 use crate::plan::progress;
 use crate::plan::seen::{
-    Call, Counters, Delivered, Keys, Link, LinkUp, Remote, RemoteFailure, RemoteNotification, RemoteState,
-    RemoteTask, Search, Trouble, TroubleKind, Window,
+    Call, Counters, Delivered, Keys, Link, LinkUp, Remote, RemoteFailure, RemoteId, RemoteNotification,
+    RemoteState, RemoteTask, Search, Trouble, TroubleKind, Window,
 };
 use crate::plan::situation::{self, Row, Situation, exact, whole_seconds};
 use crate::plan::token::{ObjectMark, Token};
@@ -110,7 +110,7 @@ prop_compose! {
     ) -> RemoteTask {
         let windows = Window { start: "08:00".into(), end: "20:00".into(), bytes_per_second: 50 << 20 };
         RemoteTask {
-            id,
+            id: id.into(),
             token,
             counters,
             failure: (!code.is_empty()).then(|| RemoteFailure { code: code.into(), ..RemoteFailure::default() }),
@@ -176,7 +176,7 @@ prop_compose! {
         observed in 0..3_i64,
         told in any::<bool>(),
         create in option::of(intents().boxed()).boxed(),
-        id in option::weighted(0.7, prop_oneof![9 => Just(ID.to_string()), 1 => Just("none".to_owned())]),
+        id in option::weighted(0.7, prop_oneof![9 => Just(id().to_string()), 1 => Just("none".to_owned())]),
         attempt in prop_oneof![9 => option::of(1..4_i64), 1 => Just(Some(i64::MAX))],
         suspended in option::of(past()),
         next in option::of(moment()),
@@ -187,11 +187,11 @@ prop_compose! {
         notification in option::of(select(vec![
             NotificationResult::Pending, NotificationResult::Sent, NotificationResult::Unknown,
         ])),
-    ) -> MigrationTaskStatus {
+    ) -> TransferStatus {
         let situation = Situation::new(row, reason, "As it was told before");
         let verdict = situation::judge(row, ReadyWhen::Succeeded, false);
         let conditions = situation::conditions(&[], &situation, verdict, observed, at(0));
-        MigrationTaskStatus {
+        TransferStatus {
             observed_generation: observed,
             phase: told.then_some(verdict.phase),
             conditions: if told { conditions } else { Vec::new() },
@@ -217,7 +217,7 @@ prop_compose! {
                 remedy: None,
                 topic_name: None,
             }),
-            ..MigrationTaskStatus::default()
+            ..TransferStatus::default()
         }
     }
 }
@@ -235,16 +235,16 @@ prop_compose! {
         notify in option::of(select(vec!["cn-north-4", "cn-south-1"])),
     ) -> MigrationTaskSpec {
         let mut spec = scene().task.spec;
-        spec.suspend = suspend;
-        spec.deletion_policy = deletion;
-        spec.ready_when = ready_when;
+        spec.lifecycle.suspend = suspend;
+        spec.lifecycle.deletion_policy = deletion;
+        spec.lifecycle.ready_when = ready_when;
         spec.priority = priority;
         spec.enable_restore = restore;
         let window = BandwidthWindow { start: "08:00".into(), end: "20:00".into(), max_bandwidth: ByteRate("50Mi".into()) };
         spec.bandwidth_policy = limited.then_some(window).into_iter().collect();
-        spec.acknowledge = acknowledged.then_some(Acknowledgement::RestoreAgain).into_iter().collect();
+        spec.lifecycle.acknowledge = acknowledged.then_some(Acknowledgement::RestoreAgain).into_iter().collect();
         if elsewhere {
-            spec.destination.region = Some("cn-south-1".into());
+            spec.destination.as_mut().unwrap().region = Some("cn-south-1".into());
         }
         spec.notification = notify.map(|region| Notification {
             topic_urn: format!("urn:smn:{region}:project:migrations"),
@@ -278,7 +278,8 @@ fn all_keys() -> impl Strategy<Value = Keys> {
 }
 
 fn searches() -> impl Strategy<Value = Search> {
-    let done = (past(), prop_oneof![3 => Just(None), 1 => ours(ID).boxed().prop_map(Some)], any::<bool>());
+    let done =
+        (past(), prop_oneof![3 => Just(None), 1 => ours(NUMBER).boxed().prop_map(Some)], any::<bool>());
     let done = done.prop_flat_map(|(started, found, second)| {
         let more = ours(5).boxed().prop_map(move |other| second.then_some(other));
         (Just(started), Just(found), more, prop::collection::vec(past(), 0..4))
@@ -296,7 +297,7 @@ fn searches() -> impl Strategy<Value = Search> {
 
 fn remotes() -> impl Strategy<Value = Remote> {
     prop_oneof![
-        8 => task_at_oms(ID).boxed().prop_map(|task| Remote::Known(Box::new(task))),
+        8 => task_at_oms(NUMBER).boxed().prop_map(|task| Remote::Known(Box::new(task))),
         1 => Just(Remote::Gone),
         1 => Just(Remote::Pending),
         1 => Just(Remote::Stale),
@@ -347,9 +348,9 @@ prop_compose! {
             scene.remote = remote;
             scene.search = search;
             scene.siblings = sibling.into_iter().collect();
-            // What the process remembers fits what is stored: an ID that is recorded is remembered no more.
+            // What the process remembers fits what is stored: an id() that is recorded is remembered no more.
             let recorded = scene.stored().task_id.is_some();
-            scene.created = (created && !recorded).then(|| (ID, "task-1".into()));
+            scene.created = (created && !recorded).then(|| (id(), "task-1".into()));
             scene.permit = match permit {
                 None => None,
                 Some(None) => scene.sent_at(),
@@ -364,14 +365,14 @@ prop_compose! {
 }
 
 /// What a step changes at OMS: the task, where there is one yet.
-fn changes(step: &Step) -> Option<u64> {
+fn changes(step: &Step) -> Option<RemoteId> {
     match step {
         Step::Start { id, .. }
         | Step::Stop(id)
         | Step::Delete(id)
         | Step::SetBandwidth(id)
         | Step::SetPriority(id)
-        | Step::RemoveDuplicate(id) => Some(*id),
+        | Step::RemoveDuplicate(id) => Some(id.clone()),
         Step::Rest
         | Step::ReadKeys
         | Step::Search
@@ -417,7 +418,7 @@ fn check_step(scene: &Scene, plan: &Plan) {
         }
         Step::Start { .. } => {
             assert!(matches!(scene.keys, Keys::Ready(_)));
-            assert!(!deleting && scene.task.spec.suspend != Some(true));
+            assert!(!deleting && scene.task.spec.lifecycle.suspend != Some(true));
             assert!(!plan.status.observed_credentials.is_empty(), "the keys are on record");
         }
         Step::AddFinalizer | Step::RemoveFinalizer { .. } => {

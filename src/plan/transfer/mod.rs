@@ -1,4 +1,4 @@
-//! What to do next for one MigrationTask, and what its status says about it.
+//! What to do next for one MigrationTask, TaskGroup or SyncTask, and what its status says about it.
 //!
 //! [`plan`] is total and pure. The engine does with the answer, in this order: a look (then it plans again), a
 //! change of the finalizer, a write of the status when it differs from the stored one, or the one call to OMS.
@@ -16,13 +16,14 @@ mod words;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kube::ResourceExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::seen::{Keys, Link, LinkUp, Remote, RemoteTask, Search, Trouble};
+use super::seen::{Keys, Link, LinkUp, Remote, RemoteId, RemoteTask, Search, Trouble};
 use super::situation::{self, Situation};
 use super::token::{ObjectMark, Token};
+use super::wish::Wish;
 use crate::api::conditions::{Reason, types};
-use crate::api::{self, DeletionPolicy, MigrationTask, MigrationTaskSpec, MigrationTaskStatus, Phase};
+use crate::api::{self, DeletionPolicy, Phase, TransferStatus};
 
 /// Operator-wide settings that decisions depend on.
 #[derive(Clone, Debug)]
@@ -40,8 +41,12 @@ pub struct Policy {
 /// Everything that a decision depends on.
 #[derive(Clone, Debug)]
 pub struct View<'a> {
-    /// The object, not older than our own last write.
-    pub task: &'a MigrationTask,
+    /// Metadata of the object, not older than our own last write.
+    pub meta: &'a ObjectMeta,
+    /// What its spec asks for.
+    pub wish: &'a Wish<'a>,
+    /// Its stored status.
+    pub stored: Option<&'a TransferStatus>,
     /// Now.
     pub now: Timestamp,
     /// Operator-wide settings.
@@ -59,7 +64,7 @@ pub struct View<'a> {
     /// Other live tasks with our mark than the recorded one.
     pub siblings: &'a [RemoteTask],
     /// ID and name that OMS answered to our create, not recorded yet.
-    pub created: Option<&'a (u64, String)>,
+    pub created: Option<&'a (RemoteId, String)>,
     /// The `sentAt` that this process wrote and did not use yet.
     pub permit: Option<Timestamp>,
     /// When this process started the task again last.
@@ -76,7 +81,7 @@ pub struct View<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// The whole status, as it should be stored before the step.
-    pub status: MigrationTaskStatus,
+    pub status: TransferStatus,
     /// The step.
     pub step: Step,
     /// When to look again without being woken.
@@ -126,20 +131,20 @@ pub enum Step {
     /// Start the task again.
     Start {
         /// The task.
-        id: u64,
+        id: RemoteId,
         /// Only the objects that failed.
         only_failed: bool,
     },
     /// Stop a task.
-    Stop(u64),
+    Stop(RemoteId),
     /// Delete the record of a task.
-    Delete(u64),
+    Delete(RemoteId),
     /// Set the bandwidth windows of the spec.
-    SetBandwidth(u64),
+    SetBandwidth(RemoteId),
     /// Set the priority of the spec.
-    SetPriority(u64),
+    SetPriority(RemoteId),
     /// Stop or delete a second task that carries our token, as its state allows.
-    RemoveDuplicate(u64),
+    RemoveDuplicate(RemoteId),
 }
 
 impl Step {
@@ -149,17 +154,17 @@ impl Step {
     }
 }
 
-fn has_ended(status: &MigrationTaskStatus) -> bool {
+fn has_ended(status: &TransferStatus) -> bool {
     matches!(status.phase, Some(Phase::Succeeded | Phase::SucceededWithFailures | Phase::Failed))
 }
 
 /// Whether the task reached its end, so that it costs no call any more.
-pub fn is_over(task: &MigrationTask) -> bool {
-    let Some(status) = &task.status else { return false };
+pub fn is_over(meta: &ObjectMeta, status: Option<&TransferStatus>) -> bool {
+    let Some(status) = status else { return false };
     let ended = has_ended(status);
     // A failed task may have been started at the console: somebody who asks for a look gets one.
     let asked = status.phase == Some(Phase::Failed)
-        && task.annotations().get(api::RECONCILE_REQUESTED_AT) != status.last_handled_reconcile_at.as_ref();
+        && annotation(meta, api::RECONCILE_REQUESTED_AT) != status.last_handled_reconcile_at.as_ref();
     ended && !asked && !notification::is_awaited(status)
 }
 
@@ -168,21 +173,26 @@ pub use notification::words as notification_failed;
 /// Plans the next step.
 pub fn plan(view: &View<'_>) -> Plan {
     let draft = Draft::new(view);
-    if view.task.metadata.deletion_timestamp.is_some() {
+    if view.meta.deletion_timestamp.is_some() {
         return deletion::plan(draft);
     }
-    if view.task.annotations().get(api::PAUSED).is_some_and(|value| value == "true") {
+    if annotation(view.meta, api::PAUSED).is_some_and(|value| value == "true") {
         return Plan { status: draft.stored(), step: Step::Rest, look_again: None };
     }
     if draft.status.task_id.is_some() {
         run::plan(draft)
     } else if let Some((id, name)) = view.created {
-        create::record(draft, *id, Some(name.clone()))
+        create::record(draft, id.clone(), Some(name.clone()))
     } else if draft.status.create.is_some() {
         create::plan_under_way(draft)
     } else {
         create::plan_new(draft)
     }
+}
+
+/// An annotation of an object.
+fn annotation<'a>(meta: &'a ObjectMeta, name: &str) -> Option<&'a String> {
+    meta.annotations.as_ref()?.get(name)
 }
 
 /// A moment later than another; the end of time instead of an overflow, as a stored time can be any.
@@ -193,42 +203,47 @@ fn later(at: Timestamp, span: Duration) -> Timestamp {
 /// A plan in the making.
 struct Draft<'a> {
     view: &'a View<'a>,
-    status: MigrationTaskStatus,
+    status: TransferStatus,
 }
 
 impl<'a> Draft<'a> {
     fn new(view: &'a View<'a>) -> Self {
-        Self { view, status: view.task.status.clone().unwrap_or_default() }
+        Self { view, status: view.stored.cloned().unwrap_or_default() }
     }
 
-    fn spec(&self) -> &'a MigrationTaskSpec {
-        &self.view.task.spec
+    fn wish(&self) -> &'a Wish<'a> {
+        self.view.wish
     }
 
-    fn stored(&self) -> MigrationTaskStatus {
-        self.view.task.status.clone().unwrap_or_default()
+    fn stored(&self) -> TransferStatus {
+        self.view.stored.cloned().unwrap_or_default()
     }
 
     fn generation(&self) -> i64 {
-        self.view.task.metadata.generation.unwrap_or_default()
+        self.view.meta.generation.unwrap_or_default()
     }
 
     fn suspended(&self) -> bool {
-        self.spec().suspend.unwrap_or(false)
+        self.wish().lifecycle.suspend.unwrap_or(false)
+    }
+
+    /// The ID of the task at OMS that is on record.
+    fn recorded_id(&self) -> Option<RemoteId> {
+        RemoteId::recorded(self.wish().kind, self.status.task_id.as_deref()?)
     }
 
     fn has_finalizer(&self) -> bool {
-        self.view.task.finalizers().iter().any(|finalizer| finalizer == api::FINALIZER)
+        self.view.meta.finalizers.iter().flatten().any(|finalizer| finalizer == api::FINALIZER)
     }
 
     /// The value of the annotation that asks for a look now.
     fn requested(&self) -> Option<&'a String> {
-        self.view.task.annotations().get(api::RECONCILE_REQUESTED_AT)
+        annotation(self.view.meta, api::RECONCILE_REQUESTED_AT)
     }
 
     /// Whether somebody changed the spec or asked for a look since the status was written.
     fn is_nudged(&self) -> bool {
-        let stored = self.view.task.status.as_ref();
+        let stored = self.view.stored;
         stored.is_none_or(|status| status.observed_generation != self.generation())
             || self.requested() != stored.and_then(|status| status.last_handled_reconcile_at.as_ref())
     }
@@ -264,7 +279,7 @@ impl<'a> Draft<'a> {
         match self.view.keys {
             Keys::NotRead => {}
             Keys::Ready(_) => {
-                let cdn = self.spec().source.cdn.as_ref();
+                let cdn = self.wish().cdn;
                 let keyless = cdn
                     .filter(|cdn| cdn.authentication_type.may_want_key() && cdn.authentication_key.is_none());
                 let message = keyless.map_or("The bucket keys could be read".to_owned(), |cdn| {
@@ -334,7 +349,7 @@ impl<'a> Draft<'a> {
     }
 
     fn finish(mut self, situation: Situation, step: Step, look_again: Option<LookAgain>) -> Plan {
-        let verdict = situation::judge(situation.row, self.spec().ready_when, false);
+        let verdict = situation::judge(situation.row, self.wish().lifecycle.ready_when, false);
         let generation = self.generation();
         self.status.phase = Some(verdict.phase);
         self.status.observed_generation = generation;

@@ -1,35 +1,25 @@
-//! The only place that knows both vocabularies: OMS's wire types and ours.
+//! Migration tasks in both vocabularies.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
-
 use secrecy::SecretString;
 
-use super::secrets::BucketKeys;
+use super::TransferKeys;
 use crate::api::{self, BucketCredentials, MigrationTaskSpec, NotificationTrigger};
+use crate::engine::secrets::BucketKeys;
 use crate::oms::{self, TaskStatus};
-use crate::plan::seen::{
-    Call, Counters, Delivered, RemoteFailure, RemoteNotification, RemoteState, RemoteTask, Trouble,
-    TroubleKind, Window,
-};
+use crate::plan::seen::{Counters, RemoteFailure, RemoteNotification, RemoteState, RemoteTask, Window};
 use crate::plan::token::Token;
 
-/// The keys of a task; no source keys for URL lists.
-pub(super) struct TaskKeys {
-    pub(super) source: Option<BucketKeys>,
-    pub(super) cdn: Option<SecretString>,
-    pub(super) destination: BucketKeys,
-}
-
 /// The create request of a spec.
-pub(super) fn create(
+pub(in crate::engine) fn create(
     spec: &MigrationTaskSpec,
     region: &str,
     token: &Token,
-    keys: &TaskKeys,
-) -> oms::CreateTask {
-    let source = &spec.source;
+    keys: &TransferKeys,
+) -> Option<oms::CreateTask> {
+    let (source, destination) = (spec.source.as_ref()?, spec.destination.as_ref()?);
     let mut src_node = oms::SourceNode {
         cloud_type: source.cloud_type.as_str().to_owned(),
         region: source.region.clone(),
@@ -55,9 +45,9 @@ pub(super) fn create(
     }
     let mut dst_node = oms::DestinationNode {
         region: region.to_owned(),
-        bucket: spec.destination.bucket.clone(),
-        save_prefix: spec.destination.prefix.clone(),
-        crypto: crypto_of(spec.destination.credentials.as_ref()),
+        bucket: destination.bucket.clone(),
+        save_prefix: destination.prefix.clone(),
+        crypto: crypto_of(destination.credentials.as_ref()),
         ..oms::DestinationNode::default()
     };
     if let BucketKeys::Pair { access_key, secret_key, security_token } = &keys.destination {
@@ -65,24 +55,24 @@ pub(super) fn create(
         dst_node.sk = secret_key.clone();
         dst_node.security_token.clone_from(security_token);
     }
-    oms::CreateTask {
+    Some(oms::CreateTask {
         task_type: spec.task_type.as_str().to_owned(),
         src_node,
         dst_node,
         description: Some(token.describe(spec.description.as_deref())),
         migrate_since: spec.migrate_since.as_ref().and_then(|since| u64::try_from(since.0.as_second()).ok()),
-        bandwidth_policy: windows(spec),
+        bandwidth_policy: windows(&spec.bandwidth_policy),
         enable_metadata_migration: Some(spec.enable_metadata_migration),
         enable_restore: Some(spec.enable_restore),
         enable_failed_object_recording: Some(spec.enable_failed_object_recording),
         enable_requester_pays: Some(spec.enable_requester_pays),
         object_overwrite_mode: Some(spec.overwrite_mode.as_str().to_owned()),
-        dst_storage_policy: Some(spec.destination.storage_policy.as_str().to_owned()),
+        dst_storage_policy: Some(destination.storage_policy.as_str().to_owned()),
         consistency_check: Some(spec.consistency_check.as_str().to_owned()),
         task_priority: Some(spec.priority.as_str().to_owned()),
         source_cdn: source.cdn.as_ref().map(|cdn| source_cdn(cdn, keys.cdn.as_ref())),
         smn_config: spec.notification.as_ref().map(smn_config),
-    }
+    })
 }
 
 fn crypto_of(credentials: Option<&BucketCredentials>) -> Option<oms::Crypto> {
@@ -114,13 +104,18 @@ fn smn_config(notification: &api::Notification) -> oms::SmnConfig {
 }
 
 /// The start request: OMS wants the keys again, and to be told again how to keep them.
-pub(super) fn start(spec: &MigrationTaskSpec, keys: &TaskKeys, only_failed: bool) -> oms::StartTask {
-    let cdn = spec.source.cdn.as_ref();
+pub(in crate::engine) fn start(
+    spec: &MigrationTaskSpec,
+    keys: &TransferKeys,
+    only_failed: bool,
+) -> oms::StartTask {
+    let (source, destination) = (spec.source.as_ref(), spec.destination.as_ref());
+    let cdn = source.and_then(|source| source.cdn.as_ref());
     let mut start = oms::StartTask {
         migrate_failed_object: only_failed,
         source_cdn_authentication_key: keys.cdn.clone(),
-        src_crypto: crypto_of(spec.source.credentials.as_ref()),
-        dst_crypto: crypto_of(spec.destination.credentials.as_ref()),
+        src_crypto: crypto_of(source.and_then(|source| source.credentials.as_ref())),
+        dst_crypto: crypto_of(destination.and_then(|destination| destination.credentials.as_ref())),
         source_cdn_crypto: cdn.and_then(|cdn| cdn.crypto.as_ref()).map(crypto),
         ..oms::StartTask::default()
     };
@@ -143,8 +138,8 @@ pub(super) fn start(spec: &MigrationTaskSpec, keys: &TaskKeys, only_failed: bool
 }
 
 /// The bandwidth windows of a spec.
-pub(super) fn windows(spec: &MigrationTaskSpec) -> Vec<oms::BandwidthWindow> {
-    spec.bandwidth_policy
+pub(in crate::engine) fn windows(policy: &[api::BandwidthWindow]) -> Vec<oms::BandwidthWindow> {
+    policy
         .iter()
         .map(|window| oms::BandwidthWindow {
             start: window.start.clone(),
@@ -155,13 +150,13 @@ pub(super) fn windows(spec: &MigrationTaskSpec) -> Vec<oms::BandwidthWindow> {
 }
 
 /// Whether a task stands alone: members of groups and sync tasks are never ours.
-pub(super) fn stands_alone(task: &oms::Task) -> bool {
+pub(in crate::engine) fn stands_alone(task: &oms::Task) -> bool {
     task.group_id.as_deref().unwrap_or_default().is_empty()
         && task.group_type.as_deref().is_none_or(|kind| kind.is_empty() || kind == "NORMAL_TASK")
 }
 
 /// A task in our words.
-pub(super) fn seen(task: oms::Task) -> RemoteTask {
+pub(in crate::engine) fn seen(task: oms::Task) -> RemoteTask {
     let state = match task.status {
         TaskStatus::Initializing | TaskStatus::Waiting => RemoteState::Waiting,
         TaskStatus::Running => RemoteState::Running,
@@ -184,7 +179,7 @@ pub(super) fn seen(task: oms::Task) -> RemoteTask {
         RemoteFailure { code: reason.code, message: reason.message, remedy }
     });
     RemoteTask {
-        id: task.id.get(),
+        id: task.id.get().into(),
         name: task.name,
         state,
         token: Token::parse(&task.description),
@@ -226,73 +221,6 @@ fn notified(info: oms::SmnInfo) -> Option<RemoteNotification> {
         message,
         topic: info.topic_name.unwrap_or_default(),
     })
-}
-
-/// Whether the credentials of the connection failed: OMS refused them, or their source gave none.
-pub(super) fn is_about_credentials(error: &oms::Error) -> bool {
-    error.class() == oms::Class::Credential || error.lacks_credentials()
-}
-
-/// What an error of OMS means for the next decision.
-pub(super) fn trouble(call: Call, error: &oms::Error, before: Option<&Trouble>, now: Timestamp) -> Trouble {
-    use oms::Class;
-    let kind = match error.class() {
-        // Nothing was asked of OMS: whatever the source of the credentials said is not about this task.
-        Class::Transient | Class::Throttled if error.lacks_credentials() => TroubleKind::Transient,
-        _ if error.lacks_credentials() => TroubleKind::Credentials,
-        // "Could not be accessed" is what OMS says of a destination bucket that does not exist, too.
-        Class::BucketCredential if error.code() == Some("OMS.1020") => TroubleKind::Missing,
-        Class::Invalid => TroubleKind::Invalid,
-        Class::Credential => TroubleKind::Credentials,
-        Class::BucketCredential => TroubleKind::BucketCredentials,
-        Class::Permission => TroubleKind::Permission,
-        Class::Privacy => TroubleKind::Privacy,
-        Class::Quota => TroubleKind::Quota,
-        Class::Conflict | Class::NotFound => TroubleKind::Conflict,
-        Class::Missing => TroubleKind::Missing,
-        Class::Throttled => TroubleKind::Throttled,
-        Class::Transient => TroubleKind::Transient,
-        Class::Unknown => TroubleKind::Unknown,
-    };
-    let delivery = match error.delivery() {
-        oms::Delivery::NotSent => Delivered::No,
-        oms::Delivery::Unknown => Delivered::Unknown,
-        oms::Delivery::Answered => Delivered::Refused,
-    };
-    let count = before
-        .filter(|old| old.call == call && old.kind == kind)
-        .map_or(1, |old| old.count.saturating_add(1));
-    let pause = error.retry_after().unwrap_or_else(|| pause(kind, count));
-    let mut message = error.message().to_owned();
-    if let Some(detail) = error.detail() {
-        message = format!("{}: {detail}", message.trim_end_matches('.'));
-    }
-    Trouble {
-        call,
-        kind,
-        delivery,
-        code: error.code().unwrap_or_default().to_owned(),
-        message,
-        remedy: error.remedy().unwrap_or_default().trim_end_matches('.').to_owned(),
-        field: error.field().map(ToOwned::to_owned),
-        retry_at: now + pause,
-        count,
-    }
-}
-
-/// Pause before the next try, by what one does about the trouble.
-fn pause(kind: TroubleKind, count: u32) -> Duration {
-    let (first, longest) = match kind {
-        TroubleKind::Conflict | TroubleKind::Throttled => (1, 30),
-        TroubleKind::Transient => (1, 120),
-        TroubleKind::Missing | TroubleKind::Unknown | TroubleKind::Credentials | TroubleKind::Privacy => {
-            (15, 300)
-        }
-        TroubleKind::Quota => return super::project::QUOTA_PAUSE,
-        TroubleKind::BucketCredentials | TroubleKind::Permission => (30, 600),
-        TroubleKind::Invalid => (600, 600),
-    };
-    Duration::from_secs(u64::from(first * 2_u32.saturating_pow(count.saturating_sub(1).min(16))).min(longest))
 }
 
 #[cfg(test)]
@@ -340,9 +268,9 @@ mod tests {
         .unwrap();
         let pair =
             || BucketKeys::Pair { access_key: "a".into(), secret_key: "s".into(), security_token: None };
-        let keys = TaskKeys { source: Some(pair()), cdn: Some("the-key".into()), destination: pair() };
+        let keys = TransferKeys { source: Some(pair()), cdn: Some("the-key".into()), destination: pair() };
         let mark = crate::plan::token::ObjectMark::new("cluster", "MigrationTask", "uid");
-        let created = create(&spec, "cn-north-4", &Token::new(mark, "", 1), &keys);
+        let created = create(&spec, "cn-north-4", &Token::new(mark, "", 1), &keys).unwrap();
         let started = start(&spec, &keys, false);
         let cdn = created.source_cdn.unwrap();
         assert_eq!((cdn.domain.as_str(), cdn.protocol.as_str()), ("cdn.example.com", "https"));
@@ -355,13 +283,5 @@ mod tests {
         assert_eq!((&created.src_node.crypto, &started.src_crypto), (&kms("key-1"), &kms("key-1")));
         assert_eq!((&created.dst_node.crypto, &started.dst_crypto), (&default, &default));
         assert_eq!((&cdn.crypto, &started.source_cdn_crypto), (&kms("key-3"), &kms("key-3")));
-    }
-
-    #[test]
-    fn pauses_grow_up_to_their_bound() {
-        assert_eq!(pause(TroubleKind::Transient, 1), Duration::from_secs(1));
-        assert_eq!(pause(TroubleKind::Transient, 4), Duration::from_secs(8));
-        assert_eq!(pause(TroubleKind::Transient, 99), Duration::from_mins(2));
-        assert_eq!(pause(TroubleKind::Missing, 99), Duration::from_mins(5));
     }
 }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::{Draft, LookAgain, Plan, Step, cause, later, notification, words};
 use crate::api::conditions::{Reason, types};
-use crate::api::{Acknowledgement, FailedObjects, Failure, NotificationTrigger, Phase};
+use crate::api::{Acknowledgement, FailedObjects, Failure, NotificationTrigger, Phase, Priority};
 use crate::plan::progress;
 use crate::plan::seen::{
-    Call, Keys, Link, Remote, RemoteFailure, RemoteState, RemoteTask, Trouble, TroubleKind, Window,
+    Call, Keys, Link, Remote, RemoteFailure, RemoteState, RemoteTask, Trouble, TroubleKind,
 };
 use crate::plan::situation::{self, Row, Situation, whole_seconds};
 
@@ -22,11 +22,11 @@ const SURROUNDINGS: &[&str] = &[
 
 /// Plans for a task whose ID is recorded.
 pub(super) fn plan(mut draft: Draft<'_>) -> Plan {
-    let Some(id) = draft.status.remote_id() else {
+    let Some(id) = draft.recorded_id() else {
         let message = "`status.taskId` holds no task ID. Delete the object and create it again";
         return draft.finish(Situation::new(Row::Hopeless, Reason::InvalidSpec, message), Step::Rest, None);
     };
-    if super::is_over(draft.view.task) {
+    if super::is_over(draft.view.meta, draft.view.stored) {
         return over(draft);
     }
     draft.tell_link();
@@ -43,7 +43,7 @@ pub(super) fn plan(mut draft: Draft<'_>) -> Plan {
     if let Some(duplicate) = draft.view.siblings.iter().find(|task| task.id != id)
         && held(&draft).is_none()
     {
-        let step = Step::RemoveDuplicate(duplicate.id);
+        let step = Step::RemoveDuplicate(duplicate.id.clone());
         return Plan { status: draft.status, step, look_again: LookAgain::after(Duration::from_secs(2)) };
     }
     match draft.view.remote {
@@ -188,7 +188,7 @@ fn failed(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
     draft.status.failure = Some(failure);
     let cause = cause::of(&code);
     // OMS says the same of a bucket and of a CDN that refuse it.
-    let of_cdn = code == "TRF.0152" && draft.spec().source.cdn.is_some();
+    let of_cdn = code == "TRF.0152" && draft.wish().cdn.is_some();
     let (about, mend) = match cause {
         _ if of_cdn => (
             format!("`{}` or `{}`", cause::SOURCE_KEYS, cause::CDN_KEY),
@@ -278,8 +278,8 @@ fn start(mut draft: Draft<'_>, remote: &RemoteTask, situation: Situation) -> Pla
             return hold(draft, trouble);
         }
     }
-    let restore_again = draft.spec().acknowledge.contains(&Acknowledgement::RestoreAgain);
-    if draft.spec().enable_restore && !restore_again {
+    let restore_again = draft.wish().lifecycle.acknowledge.contains(&Acknowledgement::RestoreAgain);
+    if draft.wish().restores && !restore_again {
         let message = "Starting a task with `enableRestore` restores, and pays for, archived objects again. \
                        Add `RestoreAgain` to `spec.acknowledge` to go on";
         return draft.finish(
@@ -308,7 +308,7 @@ fn start(mut draft: Draft<'_>, remote: &RemoteTask, situation: Situation) -> Pla
             draft.status.next_attempt_at = Some(due);
         }
     }
-    draft.finish(situation, Step::Start { id: remote.id, only_failed: false }, LookAgain::fresh(1))
+    draft.finish(situation, Step::Start { id: remote.id.clone(), only_failed: false }, LookAgain::fresh(1))
 }
 
 fn stopped(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
@@ -345,13 +345,15 @@ fn suspend(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
             }
             draft.finish(suspended(false), Step::Rest, None)
         }
-        RemoteState::Running => {
-            draft.finish(stopping("The task is being stopped"), Step::Stop(remote.id), LookAgain::fresh(1))
-        }
+        RemoteState::Running => draft.finish(
+            stopping("The task is being stopped"),
+            Step::Stop(remote.id.clone()),
+            LookAgain::fresh(1),
+        ),
         // OMS cannot stop a task that waits. As nothing was copied, its record can go.
         RemoteState::Waiting if remote.counters.succeeded == 0 => draft.finish(
             stopping("The task is taken out of OMS's queue"),
-            Step::Delete(remote.id),
+            Step::Delete(remote.id.clone()),
             LookAgain::fresh(1),
         ),
         _ => draft.finish(stopping("The task is being stopped"), Step::Rest, LookAgain::fresh(2)),
@@ -397,11 +399,13 @@ fn active(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
 
 /// The call that brings bandwidth or priority to what the spec says, if one is possible now.
 fn live_settings(draft: &mut Draft<'_>, remote: &RemoteTask) -> Option<Step> {
-    let wanted = windows(draft);
-    let priority = draft.spec().priority.as_str();
-    let differs = remote.priority.as_deref().is_some_and(|current| !current.eq_ignore_ascii_case(priority));
+    let priority = draft.wish().priority.map(Priority::as_str);
+    let differs = match (priority, remote.priority.as_deref()) {
+        (Some(wanted), Some(current)) => !current.eq_ignore_ascii_case(wanted),
+        _ => false,
+    };
     let possible = matches!(remote.state, RemoteState::Waiting | RemoteState::Stopped | RemoteState::Failed);
-    if differs && !possible {
+    if let Some(priority) = priority.filter(|_| differs && !possible) {
         let message = format!(
             "The priority becomes {priority} as soon as OMS allows it: while the task waits, is stopped or has failed"
         );
@@ -412,25 +416,10 @@ fn live_settings(draft: &mut Draft<'_>, remote: &RemoteTask) -> Option<Step> {
     if held(draft).is_some() {
         return None;
     }
-    if wanted != remote.windows {
-        return Some(Step::SetBandwidth(remote.id));
+    if draft.wish().windows.as_ref().is_some_and(|wanted| *wanted != remote.windows) {
+        return Some(Step::SetBandwidth(remote.id.clone()));
     }
-    (differs && possible).then_some(Step::SetPriority(remote.id))
-}
-
-fn windows(draft: &Draft<'_>) -> Vec<Window> {
-    let mut windows: Vec<_> = draft
-        .spec()
-        .bandwidth_policy
-        .iter()
-        .map(|window| Window {
-            start: window.start.clone(),
-            end: window.end.clone(),
-            bytes_per_second: window.max_bandwidth.bytes_per_second().unwrap_or_default(),
-        })
-        .collect();
-    windows.sort();
-    windows
+    (differs && possible).then(|| Step::SetPriority(remote.id.clone()))
 }
 
 /// Trouble with the last call whose time to try again has not come.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Draft, LookAgain, Plan, Step, later};
-use crate::api::{MigrationTaskStatus, NotificationResult, NotificationStatus, NotificationTrigger};
+use crate::api::{NotificationResult, NotificationStatus, NotificationTrigger, TransferStatus};
 use crate::plan::seen::RemoteNotification;
 use crate::plan::situation::Situation;
 
@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_mins(2);
 const LOOK: u64 = 5;
 
 /// Whether the task is over and only the word about its notification is missing.
-pub(super) fn is_awaited(status: &MigrationTaskStatus) -> bool {
+pub(super) fn is_awaited(status: &TransferStatus) -> bool {
     super::has_ended(status)
         && status.notification.as_ref().is_some_and(|told| told.result == NotificationResult::Pending)
 }
@@ -48,7 +48,7 @@ fn silent(result: NotificationResult) -> NotificationStatus {
 
 /// The end of a task: waits a while for the word about a notification that is due, and tells of one that failed.
 pub(super) fn conclude(mut draft: Draft<'_>, mut situation: Situation, end: NotificationTrigger) -> Plan {
-    let wanted = draft.spec().notification.as_ref().is_some_and(|wanted| wanted.triggers.contains(&end));
+    let wanted = draft.wish().notification.is_some_and(|wanted| wanted.triggers.contains(&end));
     let mut again = None;
     if wanted && draft.status.notification.is_none() {
         if is_late(&draft) {

@@ -10,17 +10,22 @@ use super::super::{Plan, Policy, Step, View, plan};
 use crate::api::conditions::{Reason, types};
 use crate::api::{
     self, ConnectionKind, CreateIntent, DeletionPolicy, MigrationTask, MigrationTaskSpec,
-    MigrationTaskStatus, ObservedCredentials, Phase, PinnedConnection,
+    ObservedCredentials, Phase, PinnedConnection, TransferStatus,
 };
 use crate::plan::seen::{
-    Call, Counters, Delivered, Keys, Link, LinkUp, Remote, RemoteFailure, RemoteState, RemoteTask, Search,
-    Trouble, TroubleKind,
+    Call, Counters, Delivered, Keys, Link, LinkUp, Remote, RemoteFailure, RemoteId, RemoteState, RemoteTask,
+    Search, Trouble, TroubleKind,
 };
 use crate::plan::situation::{self, exact};
 use crate::plan::token::{ObjectMark, Token};
+use crate::plan::wish::Wish;
 
-/// The ID of the task at OMS.
-pub(super) const ID: u64 = 200_477_729_979_132;
+/// The id() of the task at OMS.
+pub(super) const NUMBER: u64 = 200_477_729_979_132;
+
+pub(super) fn id() -> RemoteId {
+    RemoteId::from(NUMBER)
+}
 
 /// A moment of the story, in seconds since it began.
 pub(super) fn at(second: i64) -> Timestamp {
@@ -68,7 +73,7 @@ pub(super) fn keys(digest: &str) -> Vec<ObservedCredentials> {
 /// A task at OMS that carries our token.
 pub(super) fn remote(state: RemoteState) -> RemoteTask {
     RemoteTask {
-        id: ID,
+        id: id(),
         name: "task-1".into(),
         state,
         token: Some(token(1)),
@@ -116,7 +121,7 @@ pub(super) struct Scene {
     pub(super) remote: Remote,
     pub(super) search: Search,
     pub(super) siblings: Vec<RemoteTask>,
-    pub(super) created: Option<(u64, String)>,
+    pub(super) created: Option<(RemoteId, String)>,
     pub(super) permit: Option<Timestamp>,
     pub(super) started_again_at: Option<Timestamp>,
     pub(super) trouble: Option<Trouble>,
@@ -169,7 +174,7 @@ impl Scene {
         self.with(|scene| change(&mut scene.task.spec))
     }
 
-    pub(super) fn status(self, change: impl FnOnce(&mut MigrationTaskStatus)) -> Self {
+    pub(super) fn status(self, change: impl FnOnce(&mut TransferStatus)) -> Self {
         self.with(|scene| change(scene.task.status.get_or_insert_default()))
     }
 
@@ -213,7 +218,7 @@ impl Scene {
         self.with(|scene| scene.search = Search::Done { started_at: at(second), found, empty: Vec::new() })
     }
 
-    /// The ID is on record.
+    /// The id() is on record.
     pub(super) fn recorded(self) -> Self {
         self.with_finalizer().status(|status| {
             status.observed_generation = 1;
@@ -222,7 +227,7 @@ impl Scene {
             status.attempt = Some(1);
             status.connection = Some(pinned());
             status.observed_credentials = keys("one");
-            status.task_id = Some(ID.to_string());
+            status.task_id = Some(id().to_string());
         })
     }
 
@@ -235,11 +240,11 @@ impl Scene {
     }
 
     pub(super) fn suspended(self) -> Self {
-        self.spec(|spec| spec.suspend = Some(true))
+        self.spec(|spec| spec.lifecycle.suspend = Some(true))
     }
 
     pub(super) fn resumed(self) -> Self {
-        self.spec(|spec| spec.suspend = None)
+        self.spec(|spec| spec.lifecycle.suspend = None)
     }
 
     pub(super) fn deleted(self) -> Self {
@@ -285,7 +290,9 @@ impl Scene {
 
     pub(super) fn plan(&self) -> Plan {
         plan(&View {
-            task: &self.task,
+            meta: &self.task.metadata,
+            wish: &Wish::from(&self.task),
+            stored: self.task.status.as_ref(),
             now: self.now,
             policy: &self.policy,
             mark: &mark(),
@@ -303,7 +310,7 @@ impl Scene {
         })
     }
 
-    pub(super) fn stored(&self) -> MigrationTaskStatus {
+    pub(super) fn stored(&self) -> TransferStatus {
         self.task.status.clone().unwrap_or_default()
     }
 

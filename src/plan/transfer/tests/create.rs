@@ -49,11 +49,12 @@ fn a_blocked_task_goes_on_when_the_secret_appears() {
 
 #[test]
 fn another_region_than_the_connections_stalls_until_it_is_corrected() {
-    let (scene, plan) = scene().spec(|spec| spec.destination.region = Some("cn-south-1".into())).settled();
+    let (scene, plan) =
+        scene().spec(|spec| spec.destination.as_mut().unwrap().region = Some("cn-south-1".into())).settled();
     assert_eq!(told(&plan), (Phase::Failed, "InvalidSpec", &Step::Rest));
     assert!(message(&plan).contains("cn-south-1") && message(&plan).contains("cn-north-4"));
     assert_eq!(condition(&plan, types::STALLED), Some(("True", "InvalidSpec")));
-    let plan = scene.spec(|spec| spec.destination.region = None).plan();
+    let plan = scene.spec(|spec| spec.destination.as_mut().unwrap().region = None).plan();
     assert_eq!(plan.step, Step::AddFinalizer);
 }
 
@@ -121,7 +122,7 @@ fn each_step_of_the_create_is_a_pass_of_its_own() {
     assert_eq!(post.step, Step::Create(token(1)));
     assert_eq!(post.status, scene.stored(), "nothing is written together with the call");
     scene.permit = None;
-    scene.created = Some((7, "task-7".into()));
+    scene.created = Some((7.into(), "task-7".into()));
 
     let id = scene.plan();
     assert_eq!(told(&id), (Phase::Running, "WaitingAtOMS", &Step::Rest));
@@ -136,7 +137,7 @@ fn a_lost_reply_is_searched_for_and_the_task_adopted() {
     assert_eq!(told(&plan), (Phase::Creating, "CreateUnconfirmed", &Step::Search));
     let plan = scene.found(4, vec![remote(RemoteState::Running)]).now(5).plan();
     assert_eq!(plan.step, Step::Rest);
-    assert_eq!(plan.status.task_id, Some(super::scene::ID.to_string()));
+    assert_eq!(plan.status.task_id, Some(super::scene::id().to_string()));
     assert_eq!((&plan.status.create, plan.status.attempt), (&None, Some(1)));
 }
 
@@ -195,8 +196,8 @@ fn a_permit_that_was_held_up_is_renewed_before_it_is_used() {
 
 #[test]
 fn of_several_tasks_with_our_token_the_one_that_copied_most_is_kept() {
-    let one = |id, bytes_done| RemoteTask {
-        id,
+    let one = |id: u64, bytes_done| RemoteTask {
+        id: id.into(),
         counters: Counters { bytes_done, ..Counters::default() },
         ..remote(RemoteState::Running)
     };
@@ -221,7 +222,7 @@ fn what_a_list_still_shows_of_an_earlier_attempt_is_never_taken_for_the_new_one(
         status.create.as_mut().unwrap().token = token(2).to_string();
     });
     let plan = scene.found(1, vec![remote(RemoteState::Waiting)]).now(2).plan();
-    assert_eq!(plan.step, Step::RemoveDuplicate(super::scene::ID));
+    assert_eq!(plan.step, Step::RemoveDuplicate(super::scene::id()));
     assert_eq!(plan.status.task_id, None);
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Draft, LookAgain, Plan, Step, create, later};
 use crate::api::DeletionPolicy;
 use crate::api::conditions::Reason;
-use crate::plan::seen::{Link, Remote, RemoteState, Search, TroubleKind};
+use crate::plan::seen::{Link, Remote, RemoteId, RemoteState, Search, TroubleKind};
 use crate::plan::situation::{Row, Situation};
 
 /// From so many refusals of a call in a row on, the clean-up counts as blocked.
@@ -20,14 +20,14 @@ pub(super) fn plan(mut draft: Draft<'_>) -> Plan {
     if !draft.has_finalizer() {
         return draft.keep(Step::Rest, None);
     }
-    let policy = draft.spec().deletion_policy.unwrap_or(draft.view.policy.deletion_policy);
-    let recorded = draft.status.remote_id();
+    let policy = draft.wish().lifecycle.deletion_policy.unwrap_or(draft.view.policy.deletion_policy);
+    let recorded = draft.recorded_id();
     let sent = draft.status.create.as_ref().and_then(|create| create.sent_at.as_ref()).map(|at| at.0);
     if policy == DeletionPolicy::Orphan {
         return release(draft);
     }
-    if let (None, Some((id, name))) = (recorded, draft.view.created) {
-        record(&mut draft, *id, name);
+    if let (None, Some((id, name))) = (&recorded, draft.view.created) {
+        record(&mut draft, id, name);
         return draft.finish(deleting(waiting_words(policy)), Step::Rest, LookAgain::after(Duration::ZERO));
     }
     match (recorded, sent) {
@@ -60,7 +60,7 @@ fn recall(mut draft: Draft<'_>) -> Plan {
         Search::None => draft.keep(Step::Search, LookAgain::after(Duration::from_secs(1))),
         Search::Done { found, .. } => {
             let Some(task) = create::best(&draft, found) else { return release(draft) };
-            record(&mut draft, task.id, &task.name);
+            record(&mut draft, &task.id, &task.name);
             draft.status.connection = Some(link.pinned.clone());
             draft.finish(searching(), Step::Rest, LookAgain::after(Duration::ZERO))
         }
@@ -79,10 +79,10 @@ fn find(mut draft: Draft<'_>, sent: jiff::Timestamp) -> Plan {
     match draft.view.search {
         Search::Done { found, started_at, .. } if !found.is_empty() && *started_at > sent => {
             let Some(keep) = create::best(&draft, found) else {
-                let step = Step::RemoveDuplicate(found[0].id);
+                let step = Step::RemoveDuplicate(found[0].id.clone());
                 return draft.finish(searching(), step, LookAgain::after(Duration::from_secs(2)));
             };
-            record(&mut draft, keep.id, &keep.name);
+            record(&mut draft, &keep.id, &keep.name);
             draft.finish(
                 deleting("The task is being removed from OMS"),
                 Step::Rest,
@@ -102,7 +102,7 @@ fn find(mut draft: Draft<'_>, sent: jiff::Timestamp) -> Plan {
 }
 
 /// On record first: only a recorded task is looked at.
-fn record(draft: &mut Draft<'_>, id: u64, name: &str) {
+fn record(draft: &mut Draft<'_>, id: &RemoteId, name: &str) {
     draft.status.task_id = Some(id.to_string());
     draft.status.task_name = Some(name.to_owned());
     draft.status.create = None;
@@ -128,7 +128,7 @@ fn searching() -> Situation {
 }
 
 /// Stops and deletes, as far as the policy asks, and confirms it.
-fn end(draft: Draft<'_>, id: u64, policy: DeletionPolicy) -> Plan {
+fn end(draft: Draft<'_>, id: RemoteId, policy: DeletionPolicy) -> Plan {
     if let Link::Down { message, .. } = draft.view.link {
         return abandon_later(draft, message);
     }
@@ -142,7 +142,7 @@ fn end(draft: Draft<'_>, id: u64, policy: DeletionPolicy) -> Plan {
         return draft.finish(deleting(waiting_words(policy)), Step::Rest, again);
     }
     if let Some(duplicate) = draft.view.siblings.iter().find(|task| task.id != id) {
-        let step = Step::RemoveDuplicate(duplicate.id);
+        let step = Step::RemoveDuplicate(duplicate.id.clone());
         let again = LookAgain::after(Duration::from_secs(2));
         return draft.finish(deleting(waiting_words(policy)), step, again);
     }
@@ -181,7 +181,7 @@ fn waiting_words(policy: DeletionPolicy) -> &'static str {
 
 /// Says that the clean-up is blocked, waits a bounded time, then lets go.
 fn abandon_later(draft: Draft<'_>, why: &str) -> Plan {
-    let since = draft.view.task.metadata.deletion_timestamp.as_ref().map_or(draft.view.now, |at| at.0);
+    let since = draft.view.meta.deletion_timestamp.as_ref().map_or(draft.view.now, |at| at.0);
     let give_up_at = later(since, draft.view.policy.cleanup_timeout);
     if give_up_at <= draft.view.now {
         let task = draft

@@ -1,4 +1,9 @@
-//! One pass of a MigrationTask.
+//! One pass of an object that has something of its own at OMS.
+
+mod act;
+mod keys;
+mod kind;
+mod report;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,22 +11,23 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
-use kube::{Api, Resource, ResourceExt};
+use kube::{Api, ResourceExt};
 
+pub use self::kind::Transfer;
 use super::memory::Memory;
-use super::project::{Project, Sight};
+use super::project::Project;
 use super::resolve::Resolved;
-use super::secrets::{self, BucketKeys};
 use super::session::{Session, key_of};
 use super::wake::Target;
-use super::wire::TaskKeys;
-use super::{Engine, Error, kubernetes, look, report};
+use super::watched::{Sight, Watched};
+use super::wire::TransferKeys;
+use super::{Engine, Error, kubernetes, look};
 use crate::api::conditions::Reason;
-use crate::api::{self, CloudType, MigrationTask};
+use crate::api::{self, TransferStatus};
 use crate::oms::{self, Urgency};
-use crate::plan::migration_task::{LookAgain, Plan, Step, View, is_over, plan};
-use crate::plan::seen::{Call, Keys, Link, Remote, Search, Trouble};
+use crate::plan::seen::{Call, Keys, Link, Remote, RemoteId, Search, Trouble};
 use crate::plan::token::ObjectMark;
+use crate::plan::transfer::{LookAgain, Plan, Step, View, is_over, plan};
 
 /// Looks that one pass may need before it can decide: keys, the task, the scan, and one to spare.
 const LOOKS: usize = 4;
@@ -30,46 +36,48 @@ const LOOKS: usize = 4;
 const PROGRESS_INTERVAL: Duration = Duration::from_mins(5);
 
 /// What a pass has at hand.
-pub(super) struct Pass<'a> {
-    pub(super) engine: &'a Arc<Engine>,
-    pub(super) api: Api<MigrationTask>,
-    pub(super) task: MigrationTask,
-    pub(super) mark: ObjectMark,
-    pub(super) memory: Memory,
-    pub(super) link: Link,
-    pub(super) session: Option<Box<Session>>,
+struct Pass<'a, K> {
+    engine: &'a Arc<Engine>,
+    api: Api<K>,
+    /// The object, not older than our own last write.
+    object: K,
+    mark: ObjectMark,
+    memory: Memory<K>,
+    link: Link,
+    session: Option<Box<Session>>,
     /// Project and client of what the task is pinned to, or would be.
-    pub(super) place: Option<(Arc<Project>, oms::Client)>,
-    pub(super) keys: Keys,
+    place: Option<(Arc<Project>, oms::Client)>,
+    keys: Keys,
     /// The keys themselves, for this pass only.
-    pub(super) task_keys: Option<TaskKeys>,
+    sendable: Option<TransferKeys>,
 }
 
 impl Engine {
-    /// One pass of a MigrationTask: at most one mutation.
-    pub async fn reconcile_migration_task(
+    /// One pass of an object: at most one mutation.
+    pub async fn reconcile<K: Transfer>(
         self: &Arc<Self>,
-        object: &DeserializeGuard<MigrationTask>,
+        object: &DeserializeGuard<K>,
     ) -> Result<Action, Error> {
         let cached = object.0.as_ref().map_err(|invalid| Error::Undecodable(invalid.error.clone()))?;
         let Some(uid) = cached.uid() else { return Ok(Action::await_change()) };
-        let mut memory = self.memories.take(&uid);
-        let task = newest(cached, memory.latest.as_ref()).clone();
-        if task.resource_version() == cached.resource_version() {
+        let memories = K::memories(self);
+        let mut memory = memories.take(&uid);
+        let object = newest(cached, memory.latest.as_ref()).clone();
+        if object.resource_version() == cached.resource_version() {
             // The cache has caught up.
             memory.latest = None;
         }
         let mut pass = Pass {
             engine: self,
-            api: Api::namespaced(self.client.clone(), &task.namespace().unwrap_or_default()),
-            mark: ObjectMark::new(&self.settings.cluster_id, &MigrationTask::kind(&()), &uid),
-            task,
+            api: Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default()),
+            mark: ObjectMark::new(&self.settings.cluster_id, K::KIND.as_str(), &uid),
+            object,
             memory,
             link: Link::Down { reason: Reason::Connecting, message: String::new() },
             session: None,
             place: None,
             keys: Keys::NotRead,
-            task_keys: None,
+            sendable: None,
         };
         let result = pass.run().await;
         let mut memory = pass.memory;
@@ -77,42 +85,40 @@ impl Engine {
             Err(error) if error.is_conflict() => {
                 // Somebody else wrote first. What we hold is old; the watch brings the newer one.
                 memory.latest = None;
-                self.memories.keep(&uid, memory);
+                memories.keep(&uid, memory);
                 return Ok(Action::requeue(Duration::from_millis(200)));
             }
             Err(error) if error.is_not_found() => return Ok(Action::await_change()),
-            Err(_) => {}
-            Ok(_) => memory.failures = 0,
+            _ => {}
         }
         if !memory.is_empty() {
-            self.memories.keep(&uid, memory);
+            memories.keep(&uid, memory);
         }
         result
     }
 }
 
 /// When the create of a task was about to be sent.
-fn sent_at(task: &MigrationTask) -> Option<Timestamp> {
-    task.status.as_ref()?.create.as_ref()?.sent_at.as_ref().map(|at| at.0)
+fn sent_at(object: &impl Transfer) -> Option<Timestamp> {
+    object.status()?.create.as_ref()?.sent_at.as_ref().map(|at| at.0)
 }
 
 /// The newer of the cached object and our own last write.
-fn newest<'a>(cached: &'a MigrationTask, latest: Option<&'a MigrationTask>) -> &'a MigrationTask {
+fn newest<'a, K: Transfer>(cached: &'a K, latest: Option<&'a K>) -> &'a K {
     // Resource versions of one kind can be compared as numbers (Kubernetes 1.35 guarantees it, earlier ones do it).
-    let version =
-        |task: &MigrationTask| task.resource_version().and_then(|version| version.parse::<u64>().ok());
+    let version = |object: &K| object.resource_version().and_then(|version| version.parse::<u64>().ok());
     match latest {
         Some(latest) if version(latest) > version(cached) => latest,
         _ => cached,
     }
 }
 
-impl Pass<'_> {
+impl<K: Transfer> Pass<'_, K> {
     async fn run(&mut self) -> Result<Action, Error> {
         if self.is_settled() {
             return self.rest_settled().await;
         }
-        match self.engine.resolve(&self.task).await? {
+        match self.engine.resolve(&self.object).await? {
             Resolved::NotYet => return Ok(self.after(Duration::from_secs(5))),
             Resolved::Link(link, session) => {
                 self.link = link;
@@ -152,17 +158,22 @@ impl Pass<'_> {
 
     /// Whether nothing is left to look at: the task is over and nobody wants anything of it.
     fn is_settled(&self) -> bool {
-        let recorded = self.task.status.as_ref().is_some_and(|status| status.task_id.is_some());
-        recorded && is_over(&self.task) && self.task.metadata.deletion_timestamp.is_none()
+        let status = self.object.status();
+        let recorded = status.is_some_and(|status| status.task_id.is_some());
+        recorded && is_over(self.object.meta(), status) && !self.is_deleted()
+    }
+
+    fn is_deleted(&self) -> bool {
+        self.object.meta().deletion_timestamp.is_some()
     }
 
     /// A settled task costs no call to OMS; only a changed spec is told in status.
     async fn rest_settled(&mut self) -> Result<Action, Error> {
         let now = self.engine.clock.now();
-        if let Some(id) = self.task_id()
-            && let Some(pinned) = self.task.status.as_ref().and_then(|status| status.connection.as_ref())
+        if let Some(id) = self.remote_id()
+            && let Some(pinned) = self.object.status().and_then(|status| status.connection.as_ref())
         {
-            self.engine.projects.get(&key_of(pinned)).untrack(id);
+            self.engine.projects.get(&key_of(pinned)).of(K::KIND).untrack(&id);
         }
         // What is at rest needs no memory but our own last write.
         self.memory = Memory { latest: self.memory.latest.take(), ..Memory::default() };
@@ -171,7 +182,7 @@ impl Pass<'_> {
     }
 
     fn find_place(&mut self) {
-        let pinned = match (&self.task.status, &self.link) {
+        let pinned = match (self.object.status(), &self.link) {
             (Some(status), _) if status.connection.is_some() => status.connection.clone(),
             (_, Link::Up(up)) => Some(up.pinned.clone()),
             _ => None,
@@ -184,24 +195,33 @@ impl Pass<'_> {
                 self.link = Link::Down { reason: Reason::EndpointUnreachable, message };
             }
         }
-        if let (Some(id), Some((project, _))) = (self.task_id(), &self.place) {
-            project.track(id, &Target::from_obj(&self.task));
+        if let (Some(id), Some(watched)) = (self.remote_id(), self.watched()) {
+            watched.track(&id, &self.target());
         }
     }
 
-    pub(super) fn task_id(&self) -> Option<u64> {
-        self.task.status.as_ref()?.remote_id()
+    fn remote_id(&self) -> Option<RemoteId> {
+        RemoteId::recorded(K::KIND, self.object.status()?.task_id.as_deref()?)
     }
 
-    fn stored_status(&self) -> api::MigrationTaskStatus {
-        self.task.status.clone().unwrap_or_default()
+    /// What is seen of the tasks of this kind, where this object's is or would be.
+    fn watched(&self) -> Option<&Watched> {
+        self.place.as_ref().map(|(project, _)| project.of(K::KIND))
+    }
+
+    fn target(&self) -> Target {
+        Target::of(&self.object)
+    }
+
+    fn stored_status(&self) -> TransferStatus {
+        self.object.status().cloned().unwrap_or_default()
     }
 
     fn plan(&mut self, now: Timestamp) -> Plan {
         let remote = self.remote(now);
         let search = self.search();
-        let siblings = match (self.task_id(), &self.place) {
-            (Some(id), Some((project, _))) => project.siblings(&self.mark, id),
+        let siblings = match (self.remote_id(), self.watched()) {
+            (Some(id), Some(watched)) => watched.siblings(&self.mark, &id),
             _ => Vec::new(),
         };
         let memory = &self.memory;
@@ -209,7 +229,9 @@ impl Pass<'_> {
             Duration::try_from(now.duration_since(at)).unwrap_or_default() >= PROGRESS_INTERVAL
         });
         plan(&View {
-            task: &self.task,
+            meta: self.object.meta(),
+            wish: &self.object.wish(),
+            stored: self.object.status(),
             now,
             policy: &self.engine.settings.policy,
             mark: &self.mark,
@@ -222,30 +244,30 @@ impl Pass<'_> {
             permit: memory.permit,
             started_again_at: memory.started_again_at,
             trouble: memory.trouble.as_ref(),
-            quota_until: self.place.as_ref().and_then(|(project, _)| project.quota_until(now)),
+            quota_until: self.watched().and_then(|watched| watched.quota_until(now)),
             progress_due,
         })
     }
 
     fn remote(&self, now: Timestamp) -> Remote {
-        let (Some(id), Some((project, _))) = (self.task_id(), &self.place) else { return Remote::Pending };
-        let sight = project.sight(id);
+        let (Some(id), Some(watched)) = (self.remote_id(), self.watched()) else { return Remote::Pending };
+        let sight = watched.sight(&id);
         if look::is_stale(sight.as_ref().map(|(_, at)| *at), self.memory.stale_from, now) {
             return Remote::Stale;
         }
         match sight {
             Some((Sight::Task(task), _)) => Remote::Known(task),
             Some((Sight::Gone, _)) => Remote::Gone,
-            None if self.task.metadata.deletion_timestamp.is_some() => Remote::Stale,
+            None if self.is_deleted() => Remote::Stale,
             None => Remote::Pending,
         }
     }
 
     fn search(&mut self) -> Search {
-        let Some((project, _)) = &self.place else { return Search::None };
-        let scan = project.scan();
-        let intent = self.task.status.as_ref().and_then(|status| status.create.as_ref());
-        let deleted_at = self.task.metadata.deletion_timestamp.as_ref().map(|at| at.0);
+        let Some(watched) = self.watched() else { return Search::None };
+        let scan = watched.scan();
+        let intent = self.object.status().and_then(|status| status.create.as_ref());
+        let deleted_at = self.object.meta().deletion_timestamp.as_ref().map(|at| at.0);
         // A search serves what was intended, or deleted, before it began.
         let wanted = intent.map(|intent| intent.started_at.0).or(deleted_at);
         match scan {
@@ -270,7 +292,7 @@ impl Pass<'_> {
 
     /// Why the search has to wait: the last one of the project failed.
     fn scan_trouble(&self, now: Timestamp) -> Option<Trouble> {
-        self.place.as_ref().and_then(|(project, _)| project.scan_trouble(now))
+        self.watched().and_then(|watched| watched.scan_trouble(now))
     }
 
     /// Writes the status where it differs, else waits.
@@ -289,95 +311,26 @@ impl Pass<'_> {
 
     fn join_scan(&mut self) {
         let (Some((project, client)), Some(session)) = (&self.place, &self.session) else { return };
-        if project.join_scan(Target::from_obj(&self.task)) {
+        if project.of(K::KIND).join_scan(self.target()) {
             let connection = session.pinned.uid.clone();
-            look::spawn_scan(Arc::clone(self.engine), Arc::clone(project), client.clone(), connection);
+            let place = (Arc::clone(project), K::KIND);
+            look::spawn_scan(Arc::clone(self.engine), place, client.clone(), connection);
         }
     }
 
     async fn show(&mut self) {
-        let (Some(id), Some((project, client))) = (self.task_id(), self.place.clone()) else { return };
-        match look::show(&project, &client, id, &self.engine.clock, Urgency::User, None).await {
+        let (Some(id), Some((project, client))) = (self.remote_id(), self.place.clone()) else { return };
+        let watched = project.of(K::KIND);
+        let clock = &self.engine.clock;
+        match look::show(K::KIND, watched, &client, &id, clock, Urgency::User, None).await {
             Ok(()) => {
                 self.clear_trouble(Call::Look);
-                if matches!(project.sight(id), Some((Sight::Gone, _))) {
-                    project.forget_sibling(&self.mark, id);
+                if matches!(watched.sight(&id), Some((Sight::Gone, _))) {
+                    watched.forget_sibling(&self.mark, &id);
                 }
             }
             Err(error) => self.note_trouble(Call::Look, &error, self.engine.clock.now()),
         }
-    }
-
-    /// Reads the keys of source, CDN and destination.
-    async fn read_keys(&mut self) -> Result<(), Error> {
-        let namespace = self.task.namespace().unwrap_or_default();
-        let client = &self.engine.client;
-        let salt = format!("{}/{}", self.engine.settings.cluster_id, self.task.uid().unwrap_or_default());
-        let (source, destination) = (&self.task.spec.source, &self.task.spec.destination);
-        let mut observed = Vec::new();
-        let mut source_keys = None;
-        if let Some(credentials) = &source.credentials {
-            let place = ("source", "source.credentials.secretRef", salt.as_str());
-            match secrets::read_bucket(client, &namespace, credentials, source.cloud_type, place).await? {
-                Ok(read) => {
-                    observed.push(read.observed);
-                    source_keys = Some(read.keys);
-                }
-                Err((reason, message)) => {
-                    self.keys = Keys::Missing { reason, message };
-                    return Ok(());
-                }
-            }
-        }
-        let mut cdn_key = None;
-        if let Some(cdn) = &source.cdn {
-            match secrets::read_cdn(client, &namespace, cdn, &salt).await? {
-                Ok(None) => {}
-                Ok(Some(read)) => {
-                    observed.push(read.observed);
-                    cdn_key = Some(read.keys);
-                }
-                Err((reason, message)) => {
-                    self.keys = Keys::Missing { reason, message };
-                    return Ok(());
-                }
-            }
-        }
-        let destination_keys = if let Some(credentials) = &destination.credentials {
-            let place = ("destination", "destination.credentials.secretRef", salt.as_str());
-            let cloud = CloudType::HuaweiCloud;
-            match secrets::read_bucket(client, &namespace, credentials, cloud, place).await? {
-                Ok(read) => {
-                    observed.push(read.observed);
-                    read.keys
-                }
-                Err((reason, message)) => {
-                    self.keys = Keys::Missing { reason, message };
-                    return Ok(());
-                }
-            }
-        } else if let Some(own) = self.session.as_ref().and_then(|session| session.bucket_keys.clone()) {
-            observed.push(api::ObservedCredentials {
-                role: "destination".into(),
-                secret_name: own.secret,
-                resource_version: own.version,
-                digest: own.keys.digest(None, &salt),
-            });
-            own.keys
-        } else {
-            let message = "The connection's credentials are no permanent access key and cannot serve for the destination \
-                           bucket, as OMS would outlive them. Set `destination.credentials.secretRef`";
-            self.keys = Keys::Missing { reason: Reason::SecretKeyMissing, message: message.into() };
-            return Ok(());
-        };
-        if !matches!(destination_keys, BucketKeys::Pair { .. }) {
-            let (reason, message) = secrets::lacks("?", "accessKey", "destination.credentials.secretRef");
-            self.keys = Keys::Missing { reason, message };
-            return Ok(());
-        }
-        self.task_keys = Some(TaskKeys { source: source_keys, cdn: cdn_key, destination: destination_keys });
-        self.keys = Keys::Ready(observed);
-        Ok(())
     }
 
     /// Does what the plan says, in its order: finalizer, status, the one call.
@@ -388,28 +341,28 @@ impl Pass<'_> {
         }
         match &plan.step {
             Step::AddFinalizer => {
-                let mut finalizers = self.task.finalizers().to_vec();
+                let mut finalizers = self.object.finalizers().to_vec();
                 finalizers.push(api::FINALIZER.into());
                 self.memory.latest =
-                    Some(kubernetes::set_finalizers(&self.api, &self.task, &finalizers).await?);
-                self.engine.metrics.kubernetes_write("MigrationTask", "patch");
+                    Some(kubernetes::set_finalizers(&self.api, &self.object, &finalizers).await?);
+                self.engine.metrics.kubernetes_write(K::KIND.as_str(), "patch");
                 return Ok(Action::requeue(Duration::ZERO));
             }
             Step::RemoveFinalizer { abandoned } => {
                 let finalizers: Vec<_> = self
-                    .task
+                    .object
                     .finalizers()
                     .iter()
                     .filter(|finalizer| *finalizer != api::FINALIZER)
                     .cloned()
                     .collect();
-                kubernetes::set_finalizers(&self.api, &self.task, &finalizers).await?;
-                self.engine.metrics.kubernetes_write("MigrationTask", "patch");
-                if let (Some(id), Some((project, _))) = (self.task_id(), &self.place) {
-                    project.untrack(id);
+                kubernetes::set_finalizers(&self.api, &self.object, &finalizers).await?;
+                self.engine.metrics.kubernetes_write(K::KIND.as_str(), "patch");
+                if let (Some(id), Some(watched)) = (self.remote_id(), self.watched()) {
+                    watched.untrack(&id);
                 }
                 if let Some(left) = abandoned {
-                    report::abandoned(self.engine, &self.task, left);
+                    report::abandoned(self.engine, &self.object, left);
                 }
                 return Ok(Action::await_change());
             }
@@ -432,42 +385,40 @@ impl Pass<'_> {
     }
 
     async fn write_status(&mut self, plan: Plan, now: Timestamp) -> Result<Action, Error> {
-        let sent_before = sent_at(&self.task);
-        let mut changed = self.task.clone();
-        changed.status = Some(plan.status);
-        changed.metadata.managed_fields = None;
+        let sent_before = sent_at(&self.object);
+        let mut changed = self.object.clone();
+        *changed.status_mut() = Some(plan.status);
+        changed.meta_mut().managed_fields = None;
         let stored = kubernetes::replace_status(&self.api, &changed).await?;
-        self.engine.metrics.kubernetes_write("MigrationTask", "update_status");
+        self.engine.metrics.kubernetes_write(K::KIND.as_str(), "update_status");
         if sent_at(&stored) != sent_before {
             // Only the process that wrote `sentAt` may send, and only once.
             self.memory.permit = sent_at(&stored);
         }
-        let progress = |task: &MigrationTask| task.status.as_ref().and_then(|status| status.progress.clone());
-        let intends =
-            |task: &MigrationTask| task.status.as_ref().is_some_and(|status| status.create.is_some());
-        if intends(&stored) && !intends(&self.task) {
+        let progress = |object: &K| object.status().and_then(|status| status.progress.clone());
+        let intends = |object: &K| object.status().is_some_and(|status| status.create.is_some());
+        if intends(&stored) && !intends(&self.object) {
             // A new intent starts with a clean slate: what was refused before may have been mended.
             self.memory.refused = self.memory.trouble.take();
         }
-        let sent_keys =
-            |task: &MigrationTask| task.status.as_ref().map(|status| status.observed_credentials.clone());
-        if sent_keys(&stored) != sent_keys(&self.task)
+        let sent_keys = |object: &K| object.status().map(|status| status.observed_credentials.clone());
+        if sent_keys(&stored) != sent_keys(&self.object)
             && self.memory.trouble.as_ref().is_some_and(Trouble::may_be_mended_by_keys)
         {
             // Other keys go out next: what was said of the old ones no longer counts.
             self.memory.trouble = None;
         }
-        let (fresh, old) = (progress(&stored), progress(&self.task));
+        let (fresh, old) = (progress(&stored), progress(&self.object));
         if fresh != old {
             self.memory.progress_at = Some(now);
             let done = |progress: Option<api::Progress>| progress.map_or(0, |progress| progress.bytes.done);
             self.engine.metrics.transferred_bytes(done(fresh).saturating_sub(done(old)));
         }
-        if stored.status.as_ref().is_some_and(|status| status.task_id.is_some()) {
+        if stored.status().is_some_and(|status| status.task_id.is_some()) {
             self.memory.created = None;
         }
-        report::transition(self.engine, &self.task, &stored);
-        report::notification(self.engine, &self.task, &stored);
+        report::transition(self.engine, &self.object, &stored);
+        report::notification(self.engine, &self.object, &stored);
         self.memory.latest = Some(stored);
         Ok(Action::requeue(Duration::ZERO))
     }

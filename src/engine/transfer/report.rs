@@ -1,30 +1,31 @@
 //! Telling people: an event at each transition, and what a clean-up left behind.
 
-use kube::{Resource, ResourceExt};
+use kube::ResourceExt;
 
-use super::Engine;
+use super::Transfer;
+use crate::api::NotificationResult;
 use crate::api::conditions::{Reason, types};
-use crate::api::{MigrationTask, NotificationResult};
-use crate::plan::migration_task::notification_failed;
+use crate::engine::Engine;
 use crate::plan::situation;
+use crate::plan::transfer::notification_failed;
 use crate::telemetry::EventKind;
 
 /// Publishes an event about a task.
 pub(super) fn event(
     engine: &Engine,
-    task: &MigrationTask,
+    object: &impl Transfer,
     kind: EventKind,
     reason: Reason,
     action: &str,
     note: impl Into<String>,
 ) {
-    engine.events.publish(&task.object_ref(&()), kind, reason.as_str(), action, note);
+    engine.events.publish(&object.object_ref(&()), kind, reason.as_str(), action, note);
 }
 
 /// An event when the reason of `Ready` changed; progress alone is none.
-pub(super) fn transition(engine: &Engine, before: &MigrationTask, after: &MigrationTask) {
-    let ready = |task: &MigrationTask| {
-        task.status.as_ref().and_then(|status| situation::find(&status.conditions, types::READY)).cloned()
+pub(super) fn transition<K: Transfer>(engine: &Engine, before: &K, after: &K) {
+    let ready = |object: &K| {
+        object.status().and_then(|status| situation::find(&status.conditions, types::READY)).cloned()
     };
     let Some(now) = ready(after) else { return };
     if ready(before).is_some_and(|then| then.reason == now.reason && then.status == now.status) {
@@ -35,12 +36,12 @@ pub(super) fn transition(engine: &Engine, before: &MigrationTask, after: &Migrat
     else {
         return;
     };
-    let status = after.status.as_ref();
+    let status = after.status();
     let stalled = status.is_some_and(|status| situation::find(&status.conditions, types::STALLED).is_some());
     let kind = if stalled || is_trouble(reason) { EventKind::Warning } else { EventKind::Normal };
     let phase = status.and_then(|status| status.phase).map(|phase| format!("{phase:?}")).unwrap_or_default();
     tracing::info!(
-        kind = "MigrationTask",
+        kind = K::KIND.as_str(),
         namespace = after.namespace(),
         name = after.name_any(),
         phase,
@@ -51,9 +52,9 @@ pub(super) fn transition(engine: &Engine, before: &MigrationTask, after: &Migrat
 }
 
 /// An event when the notification about the end of a task turned out not to have been sent.
-pub(super) fn notification(engine: &Engine, before: &MigrationTask, after: &MigrationTask) {
-    let failed = |task: &MigrationTask| {
-        let told = task.status.as_ref()?.notification.as_ref()?;
+pub(super) fn notification<K: Transfer>(engine: &Engine, before: &K, after: &K) {
+    let failed = |object: &K| {
+        let told = object.status()?.notification.as_ref()?;
         (told.result == NotificationResult::Failed).then(|| notification_failed(told))
     };
     if let (None, Some(note)) = (failed(before), failed(after)) {
@@ -86,16 +87,16 @@ fn is_trouble(reason: Reason) -> bool {
 
 /// Tells of a task that may still be at OMS although its object is gone. The object's namespace may take no events
 /// any more, so it is told in the operator's.
-pub(super) fn abandoned(engine: &Engine, task: &MigrationTask, left: &str) {
+pub(super) fn abandoned<K: Transfer>(engine: &Engine, object: &K, left: &str) {
     engine.metrics.abandoned_cleanup();
-    let (namespace, name) = (task.namespace().unwrap_or_default(), task.name_any());
-    tracing::error!(kind = "MigrationTask", namespace, name, left, "the clean-up at OMS was given up");
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    tracing::error!(kind = K::KIND.as_str(), namespace, name, left, "the clean-up at OMS was given up");
     engine.events.publish_in(
         &engine.settings.own_namespace,
-        &task.object_ref(&()),
+        &object.object_ref(&()),
         EventKind::Warning,
         Reason::CleanupAbandoned.as_str(),
         "Delete",
-        format!("MigrationTask {namespace}/{name} is gone, but {left}. Delete it at the OMS console"),
+        format!("{} {namespace}/{name} is gone, but {left}. Delete it at the OMS console", K::KIND),
     );
 }

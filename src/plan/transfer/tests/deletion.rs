@@ -1,7 +1,7 @@
 //! Delete means gone, but only as far as asked.
 
 use super::super::{Plan, Step};
-use super::scene::{ID, Scene, at, message, remote, scene, told, trouble};
+use super::scene::{Scene, at, id, message, remote, scene, told, trouble};
 use crate::api::conditions::Reason;
 use crate::api::{DeletionPolicy, Phase};
 use crate::plan::seen::{Call, Delivered, Link, Remote, RemoteState, RemoteTask, Search, TroubleKind};
@@ -20,16 +20,16 @@ fn each_policy_goes_as_far_as_it_says_in_every_state() {
     use DeletionPolicy::{Delete, Orphan, StopAndKeep};
     use RemoteState as S;
     let table = [
-        (S::Waiting, Delete, Step::Delete(ID)),
-        (S::Running, Delete, Step::Stop(ID)),
+        (S::Waiting, Delete, Step::Delete(id())),
+        (S::Running, Delete, Step::Stop(id())),
         (S::Stopping, Delete, Step::Rest),
         (S::Retrying, Delete, Step::Rest),
         (S::Unknown, Delete, Step::Rest),
-        (S::Stopped, Delete, Step::Delete(ID)),
-        (S::Failed, Delete, Step::Delete(ID)),
-        (S::Succeeded, Delete, Step::Delete(ID)),
+        (S::Stopped, Delete, Step::Delete(id())),
+        (S::Failed, Delete, Step::Delete(id())),
+        (S::Succeeded, Delete, Step::Delete(id())),
         (S::Waiting, StopAndKeep, Step::Rest),
-        (S::Running, StopAndKeep, Step::Stop(ID)),
+        (S::Running, StopAndKeep, Step::Stop(id())),
         (S::Stopping, StopAndKeep, Step::Rest),
         (S::Retrying, StopAndKeep, Step::Rest),
         (S::Unknown, StopAndKeep, Step::Rest),
@@ -45,7 +45,7 @@ fn each_policy_goes_as_far_as_it_says_in_every_state() {
             .recorded()
             .deleted()
             .remote(remote(state))
-            .spec(|spec| spec.deletion_policy = Some(policy));
+            .spec(|spec| spec.lifecycle.deletion_policy = Some(policy));
         let plan = scene.plan();
         assert_eq!(plan.step, step, "{state:?} with {policy:?}");
         if step != LET_GO {
@@ -106,7 +106,7 @@ fn a_status_that_knows_nothing_is_searched_for_once_before_the_object_goes() {
     );
     assert_eq!(forgotten.clone().searched(4).plan().step, LET_GO, "nothing carries our mark");
     let found = forgotten.found(4, vec![remote(RemoteState::Running)]).plan();
-    assert_eq!(found.status.task_id, Some(ID.to_string()), "what was found is recorded, then removed");
+    assert_eq!(found.status.task_id, Some(id().to_string()), "what was found is recorded, then removed");
     assert!(found.status.connection.is_some(), "and pinned, so that the clean-up goes where the task is");
 }
 
@@ -119,14 +119,14 @@ fn a_create_that_may_have_arrived_is_searched_for_until_it_cannot_come_any_more(
     assert_ne!(scene().now(fence + 3).searched(fence + 2).plan().step, LET_GO);
     assert_eq!(scene().now(fence + 4).searched(fence + 3).plan().step, LET_GO);
     let (_, plan) = scene().now(6).found(5, vec![remote(RemoteState::Running)]).settled();
-    assert_eq!((plan.step, plan.status.task_id), (Step::Show, Some(ID.to_string())));
+    assert_eq!((plan.step, plan.status.task_id), (Step::Show, Some(id().to_string())));
 }
 
 #[test]
 fn what_a_list_still_shows_of_an_earlier_attempt_does_not_end_the_search_for_the_last() {
     let scene = scene().intent_written().sent(2).status(|status| status.attempt = Some(2)).deleted().now(6);
     let (_, plan) = scene.found(5, vec![remote(RemoteState::Waiting)]).settled();
-    assert_eq!((plan.step, plan.status.task_id), (Step::RemoveDuplicate(ID), None));
+    assert_eq!((plan.step, plan.status.task_id), (Step::RemoveDuplicate(id()), None));
 }
 
 #[test]
@@ -135,24 +135,24 @@ fn an_answered_create_is_recorded_before_it_is_removed() {
         .intent_written()
         .sent(2)
         .deleted()
-        .with(|scene| scene.created = Some((ID, "task-1".into())))
+        .with(|scene| scene.created = Some((id(), "task-1".into())))
         .settled();
-    assert_eq!(plan.status.task_id, Some(ID.to_string()), "only a recorded task can be looked at");
+    assert_eq!(plan.status.task_id, Some(id().to_string()), "only a recorded task can be looked at");
     assert_eq!(plan.step, Step::Show);
 }
 
 #[test]
 fn other_tasks_with_our_token_go_too() {
-    let other = RemoteTask { id: 5, ..remote(RemoteState::Running) };
+    let other = RemoteTask { id: 5.into(), ..remote(RemoteState::Running) };
     let scene = scene().recorded().deleted().gone().with(|scene| scene.siblings = vec![other]);
-    assert_eq!(scene.plan().step, Step::RemoveDuplicate(5));
+    assert_eq!(scene.plan().step, Step::RemoveDuplicate(5.into()));
 }
 
 #[test]
 fn pause_and_suspend_never_block_a_deletion() {
     let scene = scene().recorded().remote(remote(RemoteState::Running)).deleted();
     let plan = scene.suspended().annotated(crate::api::PAUSED, "true").plan();
-    assert_eq!(plan.step, Step::Stop(ID));
+    assert_eq!(plan.step, Step::Stop(id()));
 }
 
 fn blocked() -> Vec<Scene> {
@@ -187,7 +187,7 @@ fn a_blocked_clean_up_says_so_and_ends_after_a_bounded_time() {
         }
         let plan = scene.plan();
         let left = abandoned(&plan).expect("the finalizer goes");
-        assert!(left.contains(&ID.to_string()) && left.contains("project"), "{left}");
+        assert!(left.contains(&id().to_string()) && left.contains("project"), "{left}");
     }
 }
 
@@ -210,7 +210,7 @@ fn a_passing_trouble_is_waited_for() {
         let scene = scene().recorded().remote(remote(RemoteState::Stopped)).deleted();
         let scene = scene.troubled(trouble(Call::Delete, kind, Delivered::Refused));
         assert_eq!(told(&scene.plan()), (Phase::Deleting, "Deleting", &Step::Rest), "{kind:?}");
-        assert_eq!(scene.now(30).plan().step, Step::Delete(ID), "{kind:?}");
+        assert_eq!(scene.now(30).plan().step, Step::Delete(id()), "{kind:?}");
     }
 }
 
@@ -220,7 +220,7 @@ fn a_clean_up_goes_on_when_the_connection_is_back() {
     let up = super::scene::scene().link;
     assert!(matches!(up, Link::Up(_)));
     let plan = scene.with(|scene| scene.link = up).plan();
-    assert_eq!(plan.step, Step::Delete(ID));
+    assert_eq!(plan.step, Step::Delete(id()));
     assert_ne!(told(&plan).1, Reason::CleanupBlocked.as_str());
 }
 

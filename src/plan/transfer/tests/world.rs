@@ -9,12 +9,12 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::super::{Plan, Step};
-use super::scene::{ID, Scene, keys, scene};
+use super::scene::{NUMBER, Scene, keys, scene};
 use crate::api::conditions::{Reason, types};
 use crate::api::{self, DeletionPolicy, Phase};
 use crate::plan::seen::{
-    Call, Counters, Delivered, Keys, Remote, RemoteFailure, RemoteState, RemoteTask, Search, Trouble,
-    TroubleKind,
+    Call, Counters, Delivered, Keys, Remote, RemoteFailure, RemoteId, RemoteState, RemoteTask, Search,
+    Trouble, TroubleKind,
 };
 use crate::plan::situation;
 use crate::plan::token::Token;
@@ -118,11 +118,11 @@ struct World {
 impl World {
     fn new(policy: DeletionPolicy) -> Self {
         Self {
-            scene: scene().spec(|spec| spec.deletion_policy = Some(policy)),
+            scene: scene().spec(|spec| spec.lifecycle.deletion_policy = Some(policy)),
             tasks: Vec::new(),
             deleted: Vec::new(),
             late: Vec::new(),
-            ids: ID,
+            ids: NUMBER,
             secret: true,
             digest: "one",
             erased: false,
@@ -149,12 +149,12 @@ impl World {
         self.is_deleted() && self.scene.task.metadata.finalizers.is_none()
     }
 
-    fn id(&self) -> Option<u64> {
-        self.scene.stored().task_id?.parse().ok()
+    fn id(&self) -> Option<RemoteId> {
+        self.scene.stored().task_id.map(RemoteId::from)
     }
 
-    fn task(&mut self, id: u64) -> Option<&mut RemoteTask> {
-        self.tasks.iter_mut().map(|(task, _)| task).find(|task| task.id == id)
+    fn task(&mut self, id: &RemoteId) -> Option<&mut RemoteTask> {
+        self.tasks.iter_mut().map(|(task, _)| task).find(|task| task.id == *id)
     }
 
     /// Everything takes its time, if only a moment.
@@ -170,11 +170,11 @@ impl World {
         self.empty.clear();
     }
 
-    fn arrive(&mut self, token: &Token) -> (u64, String) {
+    fn arrive(&mut self, token: &Token) -> (RemoteId, String) {
         self.ids += 1;
-        let (id, name) = (self.ids, format!("task-{}", self.ids));
+        let (id, name) = (RemoteId::from(self.ids), format!("task-{}", self.ids));
         let task = RemoteTask {
-            id,
+            id: id.clone(),
             name: name.clone(),
             token: Some(token.clone()),
             ..super::scene::remote(RemoteState::Waiting)
@@ -189,7 +189,7 @@ impl World {
         let Some(id) = self.id() else { return };
         self.tick();
         let now = self.now();
-        let seen = self.task(id).cloned().map_or(Remote::Gone, |task| Remote::Known(Box::new(task)));
+        let seen = self.task(&id).cloned().map_or(Remote::Gone, |task| Remote::Known(Box::new(task)));
         self.sight = Some((seen, now));
     }
 
@@ -367,21 +367,21 @@ impl World {
     }
 
     /// What a call does at OMS.
-    fn effect(&mut self, step: &Step) -> Result<Option<(u64, String)>, (TroubleKind, Delivered)> {
+    fn effect(&mut self, step: &Step) -> Result<Option<(RemoteId, String)>, (TroubleKind, Delivered)> {
         let refused = Err((TroubleKind::Conflict, Delivered::Refused));
         match step {
             Step::Create(token) => {
                 let token = token.clone();
                 Ok(Some(self.arrive(&token)))
             }
-            Step::Start { id, .. } => match self.task(*id) {
+            Step::Start { id, .. } => match self.task(id) {
                 Some(task) if matches!(task.state, RemoteState::Stopped | RemoteState::Failed) => {
                     (task.state, task.failure) = (RemoteState::Running, None);
                     Ok(None)
                 }
                 _ => refused,
             },
-            Step::Stop(id) => match self.task(*id) {
+            Step::Stop(id) => match self.task(id) {
                 Some(task) if task.state == RemoteState::Running => {
                     task.state = RemoteState::Stopping;
                     Ok(None)
@@ -390,7 +390,7 @@ impl World {
             },
             Step::Delete(id) | Step::RemoveDuplicate(id) => {
                 use RemoteState::{Retrying, Running, Stopping};
-                match self.task(*id).map(|task| task.state) {
+                match self.task(id).map(|task| task.state) {
                     Some(Running | Stopping | Retrying) => return refused,
                     Some(_) => {
                         let index = self.tasks.iter().position(|(task, _)| task.id == *id).unwrap();
@@ -448,7 +448,7 @@ impl World {
             }
             Event::Suspend(_) | Event::Delete if self.is_deleted() => {}
             Event::Suspend(suspend) => {
-                self.scene.task.spec.suspend = Some(suspend);
+                self.scene.task.spec.lifecycle.suspend = Some(suspend);
                 *self.scene.task.metadata.generation.as_mut().unwrap() += 1;
             }
             // Until the search found its task, an object whose status was lost cannot be told from a new one.
@@ -478,7 +478,7 @@ impl World {
     }
 
     fn check(&self, event: &str) {
-        let tasks: Vec<_> = self.tasks.iter().map(|(task, _)| (task.id, task.state)).collect();
+        let tasks: Vec<_> = self.tasks.iter().map(|(task, _)| (task.id.clone(), task.state)).collect();
         assert!(tasks.len() <= 1, "more than one task after {event}: {tasks:?}");
         let told = self.scene.stored().conditions;
         assert!(
@@ -536,7 +536,7 @@ impl World {
 
     fn check_the_end(&mut self) {
         if self.is_deleted() {
-            let policy = self.scene.task.spec.deletion_policy;
+            let policy = self.scene.task.spec.lifecycle.deletion_policy;
             let live: Vec<_> = self.tasks.iter().filter(|(task, _)| task.state.is_active()).collect();
             match policy {
                 _ if self.abandoned => {}
@@ -546,7 +546,7 @@ impl World {
             }
         } else {
             assert_eq!(self.tasks.len(), 1);
-            assert_eq!(self.id(), Some(self.tasks[0].0.id));
+            assert_eq!(self.id(), Some(self.tasks[0].0.id.clone()));
         }
         let (writes, calls) = (self.writes, self.calls);
         for _ in 0..30 {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::Step;
 use super::scene::{
-    ID, Scene, at, condition, failed_with, keys, message, remote, scene, token, told, trouble,
+    Scene, at, condition, failed_with, id, keys, message, remote, scene, token, told, trouble,
 };
 use crate::api::conditions::types;
 use crate::api::{
@@ -17,7 +17,9 @@ use crate::plan::seen::{
 use crate::plan::situation::whole_seconds;
 use crate::plan::token::{ObjectMark, Token};
 
-const START: Step = Step::Start { id: ID, only_failed: false };
+fn start() -> Step {
+    Step::Start { id: id(), only_failed: false }
+}
 
 fn seen(state: RemoteState) -> Scene {
     scene().recorded().remote(remote(state))
@@ -51,7 +53,7 @@ fn an_active_task_is_told_as_oms_has_it() {
 fn ready_means_what_ready_when_says() {
     use ReadyWhen::{Accepted, Started, Succeeded};
     let ready = |scene: Scene, when| {
-        let plan = scene.spec(|spec| spec.ready_when = when).plan();
+        let plan = scene.spec(|spec| spec.lifecycle.ready_when = when).plan();
         condition(&plan, types::READY).unwrap().0 == "True"
     };
     let running = || seen(RemoteState::Running);
@@ -104,8 +106,8 @@ fn a_failed_task_that_was_started_at_the_console_is_seen_when_somebody_asks() {
 #[test]
 fn suspending_does_what_the_state_allows() {
     for (state, step) in [
-        (RemoteState::Running, Step::Stop(ID)),
-        (RemoteState::Waiting, Step::Delete(ID)),
+        (RemoteState::Running, Step::Stop(id())),
+        (RemoteState::Waiting, Step::Delete(id())),
         (RemoteState::Stopping, Step::Rest),
         (RemoteState::Retrying, Step::Rest),
         (RemoteState::Unknown, Step::Rest),
@@ -134,7 +136,7 @@ fn a_suspended_task_that_is_not_seen_yet_is_read() {
 #[test]
 fn resuming_starts_the_task_that_we_stopped() {
     let (scene, plan) = held().resumed().settled();
-    assert_eq!(told(&plan), (Phase::Running, "Resuming", &START));
+    assert_eq!(told(&plan), (Phase::Running, "Resuming", &start()));
     let plan = scene.remote(remote(RemoteState::Running)).plan();
     assert_eq!(told(&plan), (Phase::Running, "Running", &Step::Rest));
     assert_eq!(plan.status.suspended_at, None);
@@ -145,7 +147,7 @@ fn resuming_waits_for_our_own_stop_and_then_starts() {
     let (scene, _) = seen(RemoteState::Running).suspended().settled();
     let (scene, plan) = scene.remote(remote(RemoteState::Stopping)).resumed().settled();
     assert_eq!(told(&plan), (Phase::Running, "Resuming", &Step::Rest));
-    assert_eq!(scene.remote(remote(RemoteState::Stopped)).plan().step, START);
+    assert_eq!(scene.remote(remote(RemoteState::Stopped)).plan().step, start());
 }
 
 #[test]
@@ -165,13 +167,13 @@ fn a_task_that_somebody_else_stopped_is_left_so_until_suspend_is_set_and_taken_b
     assert_eq!(told(&plan), (Phase::Stopped, "StoppedExternally", &Step::Rest));
     assert!([types::RECONCILING, types::STALLED].iter().all(|type_| condition(&plan, type_).is_none()));
     let (scene, _) = scene.suspended().settled();
-    assert_eq!(scene.resumed().settled().1.step, START);
+    assert_eq!(scene.resumed().settled().1.step, start());
 }
 
 #[test]
 fn settings_of_a_task_that_somebody_else_stopped_do_not_make_it_look_resumed() {
     let scene = seen(RemoteState::Stopped).spec(|spec| spec.priority = Priority::High);
-    assert_eq!(told(&scene.plan()), (Phase::Stopped, "StoppedExternally", &Step::SetPriority(ID)));
+    assert_eq!(told(&scene.plan()), (Phase::Stopped, "StoppedExternally", &Step::SetPriority(id())));
 }
 
 #[test]
@@ -214,11 +216,11 @@ fn bandwidth_is_changed_live() {
     let at_oms = || vec![Window { start: "08:00".into(), end: "20:00".into(), bytes_per_second: 50 << 20 }];
     for state in [RemoteState::Waiting, RemoteState::Running, RemoteState::Retrying] {
         let scene = seen(state).spec(|spec| spec.bandwidth_policy = vec![window("50Mi")]);
-        assert_eq!(scene.plan().step, Step::SetBandwidth(ID), "{state:?}");
+        assert_eq!(scene.plan().step, Step::SetBandwidth(id()), "{state:?}");
         let same = scene.clone().remote(RemoteTask { windows: at_oms(), ..remote(state) });
         assert_eq!(same.plan().step, Step::Rest, "{state:?}: equal windows cost no call");
         let removed = seen(state).remote(RemoteTask { windows: at_oms(), ..remote(state) });
-        assert_eq!(removed.plan().step, Step::SetBandwidth(ID), "{state:?}");
+        assert_eq!(removed.plan().step, Step::SetBandwidth(id()), "{state:?}");
         let refused = trouble(Call::Bandwidth, TroubleKind::Transient, Delivered::Refused);
         assert_eq!(scene.troubled(refused).plan().step, Step::Rest, "{state:?}: not before its time");
     }
@@ -231,10 +233,10 @@ fn a_priority_waits_until_oms_allows_it_and_says_so() {
     assert_eq!(plan.step, Step::Rest);
     assert_eq!(condition(&plan, types::PRIORITY_PENDING), Some(("True", "TaskIsRunning")));
     let plan = scene.remote(remote(RemoteState::Waiting)).plan();
-    assert_eq!(plan.step, Step::SetPriority(ID));
+    assert_eq!(plan.step, Step::SetPriority(id()));
     assert_eq!(condition(&plan, types::PRIORITY_PENDING), None);
     let held = held().spec(|spec| spec.priority = Priority::High);
-    assert_eq!(told(&held.plan()), (Phase::Stopped, "Suspended", &Step::SetPriority(ID)));
+    assert_eq!(told(&held.plan()), (Phase::Stopped, "Suspended", &Step::SetPriority(id())));
     let silent = RemoteTask { priority: None, ..remote(RemoteState::Waiting) };
     assert_eq!(urgent(RemoteState::Waiting).remote(silent).plan().step, Step::Rest);
 }
@@ -242,11 +244,11 @@ fn a_priority_waits_until_oms_allows_it_and_says_so() {
 #[test]
 fn a_second_task_with_our_token_is_stopped_and_deleted() {
     let second = |state| {
-        let task = RemoteTask { id: 5, ..remote(state) };
+        let task = RemoteTask { id: 5.into(), ..remote(state) };
         seen(RemoteState::Running).with(|scene| scene.siblings = vec![task])
     };
     for state in [RemoteState::Running, RemoteState::Waiting, RemoteState::Stopped] {
-        assert_eq!(second(state).plan().step, Step::RemoveDuplicate(5));
+        assert_eq!(second(state).plan().step, Step::RemoveDuplicate(5.into()));
     }
     let refused = |kind| trouble(Call::Stop, kind, Delivered::Refused);
     let held = second(RemoteState::Running).troubled(refused(TroubleKind::Throttled));
@@ -286,7 +288,7 @@ fn a_task_that_its_surroundings_failed_is_started_again_at_growing_intervals() {
     for _ in 0..6 {
         assert_eq!(scene.settle().step, Step::Rest, "not before its time");
         scene.now = scene.stored().next_attempt_at.unwrap().0;
-        assert_eq!(scene.settle().step, START);
+        assert_eq!(scene.settle().step, start());
         scene.started_again_at = Some(scene.now);
         scene.now += Duration::from_secs(2);
         assert_eq!(scene.settle().step, Step::Rest, "failed at once: no hot loop");
@@ -299,7 +301,7 @@ fn a_task_that_its_surroundings_failed_is_started_again_at_growing_intervals() {
 fn a_start_that_was_seen_running_counts_too() {
     let (mut scene, _) = failing().settled();
     scene.now = at(60);
-    assert_eq!(scene.settle().step, START);
+    assert_eq!(scene.settle().step, start());
     let mut scene =
         scene.remote(remote(RemoteState::Running)).with(|scene| scene.started_again_at = Some(at(60)));
     scene.settle();
@@ -315,7 +317,7 @@ fn changed_keys_start_a_failed_task_at_once_and_only_once() {
     let unread = scene.clone().with(|scene| scene.keys = Keys::NotRead);
     assert_eq!(unread.plan().step, Step::ReadKeys, "rotation is looked for");
     let (scene, plan) = scene.now(5).with(|scene| scene.keys = Keys::Ready(keys("two"))).settled();
-    assert_eq!(plan.step, START);
+    assert_eq!(plan.step, start());
     assert_eq!(plan.status.observed_credentials, keys("two"), "on record before the call");
     let (scene, plan) = scene.now(6).with(|scene| scene.started_again_at = Some(at(5))).settled();
     assert_eq!(plan.step, Step::Rest);
@@ -326,7 +328,7 @@ fn changed_keys_start_a_failed_task_at_once_and_only_once() {
 fn a_nudge_starts_a_failed_task_at_once_and_only_once() {
     let (scene, _) = failing().settled();
     let (scene, plan) = scene.now(5).nudged().settled();
-    assert_eq!(plan.step, START);
+    assert_eq!(plan.step, start());
     let (_, plan) = scene.now(6).with(|scene| scene.started_again_at = Some(at(5))).settled();
     assert_eq!(plan.step, Step::Rest);
 }
@@ -343,7 +345,7 @@ fn a_refused_start_is_told_and_does_not_flap() {
         for scene in [rotated(failing().settled().0), held().resumed()] {
             let (scene, plan) = scene.now(5).troubled(refused()).settled();
             assert_eq!(told(&plan), (Phase::Pending, reason, &Step::Rest));
-            assert_eq!(scene.now(31).settled().1.step, START, "tried again when its time has come");
+            assert_eq!(scene.now(31).settled().1.step, start(), "tried again when its time has come");
         }
     }
 }
@@ -357,7 +359,7 @@ fn suspending_a_failed_task_holds_its_next_start() {
     assert_eq!(scene.clone().now(9).plan().status, scene.stored(), "time alone writes nothing");
     let (scene, plan) = scene.resumed().now(5).settled();
     assert_eq!(told(&plan), (Phase::Retrying, "RetryScheduled", &Step::Rest));
-    assert_eq!(scene.now(65).settled().1.step, START);
+    assert_eq!(scene.now(65).settled().1.step, start());
 }
 
 #[test]
@@ -367,7 +369,7 @@ fn missing_keys_hold_a_start_and_name_the_secret() {
         assert_eq!((told(&plan).1, &plan.step), ("SecretNotFound", &Step::Rest));
         assert_eq!(condition(&plan, types::CREDENTIALS_READY), Some(("False", "SecretNotFound")));
         let (_, plan) = scene.with(|scene| scene.keys = Keys::Ready(keys("two"))).settled();
-        assert_eq!(plan.step, START);
+        assert_eq!(plan.step, start());
     }
 }
 
@@ -383,7 +385,10 @@ fn a_source_that_refuses_behind_a_cdn_may_be_either_of_them() {
     for (code, cdn, named) in
         [("TRF.0152", Some(&cdn), true), ("TRF.0152", None, false), ("TRF.0151", Some(&cdn), false)]
     {
-        let scene = scene().recorded().spec(|spec| spec.source.cdn = cdn.cloned()).remote(failed_with(code));
+        let scene = scene()
+            .recorded()
+            .spec(|spec| spec.source.as_mut().unwrap().cdn = cdn.cloned())
+            .remote(failed_with(code));
         let (_, plan) = scene.settled();
         let told = message(&plan);
         assert!(told.contains("`source.credentials.secretRef`"), "{told}");
@@ -405,7 +410,7 @@ fn other_keys_or_another_kms_key_are_tried_at_once_after_a_refused_start() {
         assert_eq!(plan.step, Step::Rest, "{code}");
         // The engine forgets the refusal when the other keys are on record.
         let plan = scene.with(|scene| scene.keys = Keys::Ready(keys("two"))).now(6).plan();
-        assert_eq!(plan.step == START, at_once, "{code}: {:?}", plan.step);
+        assert_eq!(plan.step == start(), at_once, "{code}: {:?}", plan.step);
     }
 }
 
@@ -415,8 +420,8 @@ fn restoring_archived_objects_again_wants_a_word() {
         let (scene, plan) = scene.spec(|spec| spec.enable_restore = true).settled();
         assert_eq!(told(&plan), (Phase::Stopped, "AcknowledgementRequired", &Step::Rest));
         assert!(message(&plan).contains("`RestoreAgain`"));
-        let scene = scene.spec(|spec| spec.acknowledge = vec![Acknowledgement::RestoreAgain]);
-        assert_eq!(scene.settled().1.step, START);
+        let scene = scene.spec(|spec| spec.lifecycle.acknowledge = vec![Acknowledgement::RestoreAgain]);
+        assert_eq!(scene.settled().1.step, start());
     }
 }
 

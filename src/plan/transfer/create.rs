@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::{Draft, LookAgain, Plan, Step, later, words};
 use crate::api::conditions::Reason;
 use crate::api::{CreateIntent, Notification};
-use crate::plan::seen::{Call, Delivered, Keys, LinkUp, RemoteTask, Search, TroubleKind};
+use crate::plan::seen::{Call, Delivered, Keys, LinkUp, RemoteId, RemoteTask, Search, TroubleKind};
 use crate::plan::situation::{Row, Situation, exact, whole_seconds};
 use crate::plan::token::Token;
 
@@ -37,8 +37,8 @@ pub(super) fn plan_new(mut draft: Draft<'_>) -> Plan {
         let situation = Situation::new(Row::Hopeless, Reason::ConnectionChanged, change.clone());
         return draft.finish(situation, Step::Rest, None);
     }
-    if let Some(region) = &draft.spec().destination.region
-        && *region != link.region
+    if let Some(region) = draft.wish().destination_region
+        && region != link.region
     {
         let message = format!(
             "`destination.region` is {region}, but the connection's region is {}: OMS copies only into its own region. \
@@ -47,7 +47,7 @@ pub(super) fn plan_new(mut draft: Draft<'_>) -> Plan {
         );
         return draft.finish(Situation::new(Row::Hopeless, Reason::InvalidSpec, message), Step::Rest, None);
     }
-    if let Some(region) = draft.spec().notification.as_ref().and_then(Notification::topic_region)
+    if let Some(region) = draft.wish().notification.and_then(Notification::topic_region)
         && region != link.region
     {
         let message = format!(
@@ -136,9 +136,9 @@ pub(super) fn plan_under_way(mut draft: Draft<'_>) -> Plan {
     match draft.view.search {
         Search::Done { found, .. } if !found.is_empty() => {
             if let Some(keep) = best(&draft, found) {
-                return record(draft, keep.id, Some(keep.name.clone()));
+                return record(draft, keep.id.clone(), Some(keep.name.clone()));
             }
-            let step = Step::RemoveDuplicate(found[0].id);
+            let step = Step::RemoveDuplicate(found[0].id.clone());
             return draft.finish(creating(), step, LookAgain::after(Duration::from_secs(2)));
         }
         _ if draft.view.permit.is_some() => {}
@@ -237,7 +237,11 @@ pub(super) fn best<'a>(draft: &Draft<'_>, found: &'a [RemoteTask]) -> Option<&'a
     let attempt = draft.status.attempt.unwrap_or(1);
     found.iter().filter(|task| task.token.as_ref().is_none_or(|token| token.attempt >= attempt)).min_by_key(
         |task| {
-            (std::cmp::Reverse(task.counters.bytes_done), std::cmp::Reverse(task.counters.succeeded), task.id)
+            (
+                std::cmp::Reverse(task.counters.bytes_done),
+                std::cmp::Reverse(task.counters.succeeded),
+                &task.id,
+            )
         },
     )
 }
@@ -253,7 +257,7 @@ pub(super) fn had_no_effect(draft: &Draft<'_>) -> bool {
 }
 
 /// Records the ID and clears the intent.
-pub(super) fn record(mut draft: Draft<'_>, id: u64, name: Option<String>) -> Plan {
+pub(super) fn record(mut draft: Draft<'_>, id: RemoteId, name: Option<String>) -> Plan {
     if let Search::Done { found, .. } = draft.view.search
         && let Some(token) = found.iter().find(|task| task.id == id).and_then(|task| task.token.as_ref())
     {

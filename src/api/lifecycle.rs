@@ -1,0 +1,31 @@
+//! How the operator treats a task at OMS: what MigrationTask, TaskGroup and SyncTask have in common.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Acknowledgement, ConnectionRef, DeletionPolicy, ReadyWhen};
+
+/// How the operator treats a task at OMS.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Lifecycle {
+    /// Connection to OMS; default: Connection `default` of the namespace, then ClusterConnection `default`. Frozen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ConnectionRef")]
+    pub connection_ref: Option<ConnectionRef>,
+    /// true: stop the transfer; a task that was not created yet is not created. Live.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
+    pub suspend: Option<bool>,
+    /// What deleting this object does to its task at OMS; the default is the operator's, normally `Delete`. Live.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "DeletionPolicy")]
+    pub deletion_policy: Option<DeletionPolicy>,
+    /// What condition `Ready` means, to a sync wave or to `kubectl wait`. Live.
+    #[serde(default)]
+    pub ready_when: ReadyWhen,
+    /// Costly options that you know of: each wants its word here. Live.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "set"))]
+    pub acknowledge: Vec<Acknowledgement>,
+}

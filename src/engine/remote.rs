@@ -1,0 +1,133 @@
+//! The calls to OMS that differ by the kind of an object alone.
+
+use std::collections::HashMap;
+
+use super::wire;
+use crate::oms::{
+    self, BandwidthWindow, BatchUpdateTasks, Client, ListTasks, TaskId, TaskSelection, TaskStatus, Urgency,
+};
+use crate::plan::seen::{RemoteId, RemoteState, RemoteTask};
+use crate::plan::wish::Kind;
+
+/// Records per page: OMS's maximum.
+const PAGE: u32 = 100;
+
+/// The number of a migration task.
+pub(super) fn task_id(id: &RemoteId) -> TaskId {
+    TaskId::new(id.number())
+}
+
+/// Reads one.
+pub(super) async fn show(
+    kind: Kind,
+    client: &Client,
+    id: &RemoteId,
+    urgency: Urgency,
+) -> Result<RemoteTask, oms::Error> {
+    match kind {
+        Kind::MigrationTask => client.show_task(task_id(id), urgency).await.map(wire::task::seen),
+    }
+}
+
+/// Stops one.
+pub(super) async fn stop(
+    kind: Kind,
+    client: &Client,
+    id: &RemoteId,
+    urgency: Urgency,
+) -> Result<(), oms::Error> {
+    match kind {
+        Kind::MigrationTask => client.stop_task(task_id(id), urgency).await,
+    }
+}
+
+/// Deletes the record of one; that it is gone already is fine.
+pub(super) async fn delete(
+    kind: Kind,
+    client: &Client,
+    id: &RemoteId,
+    urgency: Urgency,
+) -> Result<(), oms::Error> {
+    let deleted = match kind {
+        Kind::MigrationTask => client.delete_task(task_id(id), urgency).await,
+    };
+    match deleted {
+        Err(error) if error.is_not_found() => Ok(()),
+        deleted => deleted,
+    }
+}
+
+/// Sets the bandwidth windows of one.
+pub(super) async fn set_bandwidth(
+    kind: Kind,
+    client: &Client,
+    id: &RemoteId,
+    windows: &[BandwidthWindow],
+    urgency: Urgency,
+) -> Result<(), oms::Error> {
+    match kind {
+        Kind::MigrationTask => client.update_bandwidth_policy(task_id(id), windows, urgency).await,
+    }
+}
+
+/// Sets priority and bandwidth windows, which OMS changes together.
+pub(super) async fn set_priority(
+    client: &Client,
+    id: &RemoteId,
+    priority: &str,
+    windows: Vec<BandwidthWindow>,
+    urgency: Urgency,
+) -> Result<(), oms::Error> {
+    let request = BatchUpdateTasks {
+        tasks: TaskSelection::Ids(vec![task_id(id)]),
+        bandwidth_policy: windows,
+        task_priority: Some(priority.to_owned()),
+    };
+    client.batch_update_tasks(&request, urgency).await
+}
+
+/// All pages of a list, without doubles and without what belongs to something else, and whether the list shrank while it
+/// was read. `state`: only those in it.
+pub(super) async fn list(
+    kind: Kind,
+    client: &Client,
+    state: Option<RemoteState>,
+    urgency: Urgency,
+) -> Result<(Vec<RemoteTask>, bool), oms::Error> {
+    let mut found: HashMap<RemoteId, RemoteTask> = HashMap::new();
+    let (mut offset, mut most, mut shrank) = (0, 0, false);
+    loop {
+        let (page, got, count) = match kind {
+            Kind::MigrationTask => page_of_tasks(client, state, offset, urgency).await?,
+        };
+        shrank |= count < most;
+        most = most.max(count);
+        offset += got;
+        found.extend(page.into_iter().map(|task| (task.id.clone(), task)));
+        if got < u64::from(PAGE) || offset >= count {
+            return Ok((found.into_values().collect(), shrank));
+        }
+    }
+}
+
+/// A page, the number of its records, and how many there are in all.
+async fn page_of_tasks(
+    client: &Client,
+    state: Option<RemoteState>,
+    offset: u64,
+    urgency: Urgency,
+) -> Result<(Vec<RemoteTask>, u64, u64), oms::Error> {
+    let status = state.map(|state| match state {
+        RemoteState::Waiting => TaskStatus::Waiting,
+        RemoteState::Stopped => TaskStatus::Stopped,
+        RemoteState::Failed => TaskStatus::Failed,
+        RemoteState::Succeeded => TaskStatus::Succeeded,
+        RemoteState::Stopping => TaskStatus::Stopping,
+        RemoteState::Running | RemoteState::Retrying | RemoteState::Unknown => TaskStatus::Running,
+    });
+    let query = ListTasks { status, limit: PAGE, offset, ..ListTasks::default() };
+    let page = client.list_tasks(&query, urgency).await?;
+    let got = page.tasks.len() as u64;
+    let alone = page.tasks.into_iter().filter(wire::task::stands_alone).map(wire::task::seen);
+    Ok((alone.collect(), got, page.count))
+}

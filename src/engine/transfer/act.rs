@@ -1,0 +1,155 @@
+//! The one call to OMS that a plan asks for. What comes of it is remembered, and seen by the next pass.
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+
+use super::{Pass, Transfer, report};
+use crate::api::conditions::Reason;
+use crate::engine::watched::Watched;
+use crate::engine::{remote, wire};
+use crate::oms::{self, Urgency};
+use crate::plan::seen::{Call, Link, RemoteId, RemoteState, TroubleKind};
+use crate::plan::transfer::Step;
+use crate::telemetry::EventKind;
+
+impl<K: Transfer> Pass<'_, K> {
+    /// Makes the call of a step.
+    pub(super) async fn act(&mut self, step: &Step, now: Timestamp) {
+        let Some((project, client)) = self.place.clone() else { return };
+        let watched = project.of(K::KIND);
+        let deleting = self.is_deleted();
+        let urgency = if deleting { Urgency::Delete } else { Urgency::User };
+        let span = (self.object.namespace().unwrap_or_default(), self.object.name_any());
+        tracing::info!(kind = K::KIND.as_str(), namespace = span.0, name = span.1, ?step, "acting");
+        let (call, result) = match step {
+            Step::Create(token) => {
+                // Used up before the call: whatever happens, this process does not send twice on one mark.
+                self.memory.permit = None;
+                let (Some(keys), Link::Up(up)) = (&self.sendable, &self.link) else { return };
+                let Some(result) = self.object.create(&client, &up.region, token, keys).await else { return };
+                let result = result.map(|created| {
+                    self.memory.created = Some(created);
+                    watched.open_quota();
+                });
+                (Call::Create, result)
+            }
+            Step::Start { id, only_failed } => {
+                let Some(keys) = &self.sendable else { return };
+                let result = self.object.start(&client, id, keys, *only_failed, urgency).await;
+                self.memory.started_again_at = Some(now);
+                (Call::Start, result)
+            }
+            Step::Stop(id) => (Call::Stop, remote::stop(K::KIND, &client, id, urgency).await),
+            Step::Delete(id) if !deleting => (Call::Delete, self.take_out_of_queue(&client, id).await),
+            Step::Delete(id) => (Call::Delete, remote::delete(K::KIND, &client, id, urgency).await),
+            Step::SetBandwidth(id) => {
+                let windows = self.object.bandwidth();
+                (Call::Bandwidth, remote::set_bandwidth(K::KIND, &client, id, &windows, urgency).await)
+            }
+            Step::SetPriority(id) => {
+                let Some(priority) = self.object.wish().priority else { return };
+                let windows = self.object.bandwidth();
+                (Call::Priority, remote::set_priority(&client, id, priority.as_str(), windows, urgency).await)
+            }
+            Step::RemoveDuplicate(id) => (Call::Delete, self.remove_duplicate(watched, &client, id).await),
+            Step::Rest
+            | Step::ReadKeys
+            | Step::Search
+            | Step::Show
+            | Step::AddFinalizer
+            | Step::RemoveFinalizer { .. } => return,
+        };
+        match result {
+            Ok(()) => {
+                self.memory.trouble = None;
+                self.memory.refused = None;
+            }
+            Err(error) => {
+                self.note_trouble(call, &error, self.engine.clock.now());
+                let quota = self.memory.trouble.as_ref().filter(|trouble| trouble.kind == TroubleKind::Quota);
+                if let (Call::Create, Some(quota)) = (call, quota) {
+                    watched.close_quota(quota.retry_at);
+                }
+            }
+        }
+    }
+
+    /// Brings a second task with our token one step nearer to its end; what it does is read first.
+    async fn remove_duplicate(
+        &self,
+        watched: &Watched,
+        client: &oms::Client,
+        id: &RemoteId,
+    ) -> Result<(), oms::Error> {
+        let task = match remote::show(K::KIND, client, id, Urgency::Delete).await {
+            Ok(task) => task,
+            Err(error) if error.is_not_found() => {
+                watched.forget_sibling(&self.mark, id);
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        match task.state {
+            RemoteState::Running => remote::stop(K::KIND, client, id, Urgency::Delete).await,
+            RemoteState::Stopping | RemoteState::Retrying => Ok(()),
+            _ => {
+                remote::delete(K::KIND, client, id, Urgency::Delete).await?;
+                watched.forget_sibling(&self.mark, id);
+                self.engine.metrics.duplicate_remote();
+                let note = format!("Task {id} carried this object's token too and was deleted at OMS");
+                report::event(
+                    self.engine,
+                    &self.object,
+                    EventKind::Warning,
+                    Reason::DuplicateRemote,
+                    "Delete",
+                    note,
+                );
+                Ok(())
+            }
+        }
+    }
+
+    /// Deletes the record of a suspended task that waits. What was seen of it may be old: one that has begun or even
+    /// ended meanwhile is left alone, and the next pass sees it.
+    async fn take_out_of_queue(&self, client: &oms::Client, id: &RemoteId) -> Result<(), oms::Error> {
+        match remote::show(K::KIND, client, id, Urgency::User).await {
+            Ok(task) if task.state == RemoteState::Waiting => {
+                remote::delete(K::KIND, client, id, Urgency::User).await
+            }
+            Ok(_) => Ok(()),
+            Err(error) if error.is_not_found() => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Remembers what OMS said; refused keys are the connection's business too.
+    pub(super) fn note_trouble(&mut self, call: Call, error: &oms::Error, now: Timestamp) {
+        let before = self.memory.trouble.as_ref().or(self.memory.refused.as_ref());
+        let trouble = wire::trouble(call, error, before, now);
+        tracing::info!(
+            kind = K::KIND.as_str(),
+            namespace = self.object.namespace(),
+            name = self.object.name_any(),
+            call = ?call,
+            class = error.class().as_str(),
+            code = error.code(),
+            request_id = error.request_id(),
+            error = %error,
+            "OMS did not do as asked"
+        );
+        if wire::is_about_credentials(error)
+            && let Some(session) = &self.session
+        {
+            self.engine.distrust(&session.pinned.uid);
+        }
+        self.memory.trouble = Some(trouble);
+    }
+
+    /// A look went well again.
+    pub(super) fn clear_trouble(&mut self, call: Call) {
+        if self.memory.trouble.as_ref().is_some_and(|trouble| trouble.call == call) {
+            self.memory.trouble = None;
+        }
+    }
+}

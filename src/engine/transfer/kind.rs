@@ -1,0 +1,141 @@
+//! What a kind adds to the loop that all kinds share.
+
+use std::fmt::Debug;
+use std::future::Future;
+
+use k8s_openapi::NamespaceResourceScope;
+use kube::Resource;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::api::{BucketCredentials, Cdn, CloudType, MigrationTask, TransferStatus};
+use crate::engine::memory::Memories;
+use crate::engine::wire::{TransferKeys, task};
+use crate::engine::{Engine, remote};
+use crate::oms::{self, BandwidthWindow, Client, Urgency};
+use crate::plan::seen::RemoteId;
+use crate::plan::token::Token;
+use crate::plan::wish::{Kind, Wish};
+
+/// Where the keys come from that go to OMS.
+pub struct Buckets<'a> {
+    /// Keys of the source bucket, and its cloud.
+    pub(super) source: Option<(&'a BucketCredentials, CloudType)>,
+    /// The CDN in front of the source.
+    pub(super) cdn: Option<&'a Cdn>,
+    /// Keys of the destination bucket; default: the connection's.
+    pub(super) destination: Option<&'a BucketCredentials>,
+}
+
+/// A kind of object that has something of its own at OMS.
+pub trait Transfer:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + Clone
+    + Debug
+    + Serialize
+    + DeserializeOwned
+    + Send
+    + Sync
+    + 'static
+{
+    /// The kind.
+    const KIND: Kind;
+
+    /// What its spec asks for.
+    fn wish(&self) -> Wish<'_>;
+
+    /// The stored status.
+    fn status(&self) -> Option<&TransferStatus>;
+
+    /// The status, to be replaced.
+    fn status_mut(&mut self) -> &mut Option<TransferStatus>;
+
+    /// Where its keys come from.
+    fn buckets(&self) -> Buckets<'_>;
+
+    /// The bandwidth windows of its spec.
+    fn bandwidth(&self) -> Vec<BandwidthWindow>;
+
+    /// What this process remembers of the objects of the kind.
+    fn memories(engine: &Engine) -> &Memories<Self>;
+
+    /// Creates it at OMS; `region` is the connection's. `None`: the spec lacks what a create needs.
+    #[expect(private_interfaces, reason = "only the engine implements kinds")]
+    fn create(
+        &self,
+        client: &Client,
+        region: &str,
+        token: &Token,
+        keys: &TransferKeys,
+    ) -> impl Future<Output = Option<Result<(RemoteId, String), oms::Error>>> + Send;
+
+    /// Starts it again at OMS, which wants the keys again.
+    #[expect(private_interfaces, reason = "only the engine implements kinds")]
+    fn start(
+        &self,
+        client: &Client,
+        id: &RemoteId,
+        keys: &TransferKeys,
+        only_failed: bool,
+        urgency: Urgency,
+    ) -> impl Future<Output = Result<(), oms::Error>> + Send;
+}
+
+impl Transfer for MigrationTask {
+    const KIND: Kind = Kind::MigrationTask;
+
+    fn wish(&self) -> Wish<'_> {
+        Wish::from(self)
+    }
+
+    fn status(&self) -> Option<&TransferStatus> {
+        self.status.as_ref()
+    }
+
+    fn status_mut(&mut self) -> &mut Option<TransferStatus> {
+        &mut self.status
+    }
+
+    fn buckets(&self) -> Buckets<'_> {
+        let (source, destination) = (self.spec.source.as_ref(), self.spec.destination.as_ref());
+        Buckets {
+            source: source.and_then(|source| Some((source.credentials.as_ref()?, source.cloud_type))),
+            cdn: source.and_then(|source| source.cdn.as_ref()),
+            destination: destination.and_then(|destination| destination.credentials.as_ref()),
+        }
+    }
+
+    fn bandwidth(&self) -> Vec<BandwidthWindow> {
+        task::windows(&self.spec.bandwidth_policy)
+    }
+
+    fn memories(engine: &Engine) -> &Memories<Self> {
+        &engine.migration_tasks
+    }
+
+    #[expect(private_interfaces, reason = "only the engine implements kinds")]
+    async fn create(
+        &self,
+        client: &Client,
+        region: &str,
+        token: &Token,
+        keys: &TransferKeys,
+    ) -> Option<Result<(RemoteId, String), oms::Error>> {
+        let request = task::create(&self.spec, region, token, keys)?;
+        let created = client.create_task(&request, Urgency::Create).await;
+        Some(created.map(|created| (created.id.get().into(), created.name)))
+    }
+
+    #[expect(private_interfaces, reason = "only the engine implements kinds")]
+    async fn start(
+        &self,
+        client: &Client,
+        id: &RemoteId,
+        keys: &TransferKeys,
+        only_failed: bool,
+        urgency: Urgency,
+    ) -> Result<(), oms::Error> {
+        let request = task::start(&self.spec, keys, only_failed);
+        client.start_task(remote::task_id(id), &request, urgency).await
+    }
+}

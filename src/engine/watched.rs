@@ -1,0 +1,246 @@
+//! What is seen of the tasks of one kind in a project: the watched ones, the last scan, the gate for creates.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::wake::{Target, Waker};
+use super::wire;
+use crate::oms;
+use crate::plan::seen::{Call, Counters, RemoteId, RemoteState, RemoteTask, Trouble};
+use crate::plan::token::ObjectMark;
+
+/// What was seen of a task.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Sight {
+    /// The task.
+    Task(Box<RemoteTask>),
+    /// OMS confirmed that it does not exist.
+    Gone,
+}
+
+/// A finished scan of all tasks.
+pub(super) struct Scan {
+    pub(super) started_at: Timestamp,
+    pub(super) by_mark: HashMap<ObjectMark, Vec<RemoteTask>>,
+}
+
+/// The tasks of one kind in a project.
+#[derive(Default)]
+pub(super) struct Watched(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    /// Unfinished tasks and whom to wake when they change.
+    tracked: HashMap<RemoteId, Target>,
+    /// What was seen of them, and when that look began.
+    sights: HashMap<RemoteId, (Sight, Timestamp)>,
+    /// Live tasks with a mark of ours, as the last complete poll had them.
+    marked: HashMap<ObjectMark, Vec<RemoteTask>>,
+    /// Second tasks that are being removed: a list of another state no longer has them, so they are kept in mind.
+    duplicates: HashMap<ObjectMark, Vec<RemoteTask>>,
+    quota_until: Option<Timestamp>,
+    polling: bool,
+    polled: bool,
+    surveyed: bool,
+    scanning: bool,
+    scan: Option<Arc<Scan>>,
+    /// Why the last scans failed, and until when no other is tried.
+    scan_trouble: Option<Trouble>,
+    scan_waiters: HashSet<Target>,
+}
+
+impl Watched {
+    /// Watches an unfinished task for an object. Says whether it is new here.
+    pub(super) fn track(&self, id: &RemoteId, target: &Target) {
+        let mut state = self.lock();
+        if !state.tracked.contains_key(id) {
+            state.tracked.insert(id.clone(), target.clone());
+        }
+    }
+
+    /// Stops watching a task.
+    pub(super) fn untrack(&self, id: &RemoteId) {
+        let mut state = self.lock();
+        state.tracked.remove(id);
+        state.sights.remove(id);
+    }
+
+    /// The watched tasks with the state in which they were seen last.
+    pub(super) fn tracked(&self) -> Vec<(RemoteId, Option<RemoteState>)> {
+        let state = self.lock();
+        let seen = |id: &RemoteId| match state.sights.get(id) {
+            Some((Sight::Task(task), _)) => Some(task.state),
+            _ => None,
+        };
+        state.tracked.keys().map(|id| (id.clone(), seen(id))).collect()
+    }
+
+    /// Counters of the tasks that were running when they were seen last.
+    pub(super) fn running(&self) -> Vec<Counters> {
+        let state = self.lock();
+        let running = |sight: &(Sight, Timestamp)| match &sight.0 {
+            Sight::Task(task) if task.state == RemoteState::Running => Some(task.counters.clone()),
+            _ => None,
+        };
+        state.sights.values().filter_map(running).collect()
+    }
+
+    /// What was seen of a task, and when that look began.
+    pub(super) fn sight(&self, id: &RemoteId) -> Option<(Sight, Timestamp)> {
+        self.lock().sights.get(id).cloned()
+    }
+
+    /// Records what a look saw that began at `at`; wakes the object when that is news.
+    pub(super) fn record(&self, id: &RemoteId, sight: Sight, at: Timestamp, waker: Option<&Waker>) {
+        let mut state = self.lock();
+        if state.sights.get(id).is_some_and(|(_, seen_at)| *seen_at > at) {
+            return;
+        }
+        let news = state.sights.get(id).is_none_or(|(seen, _)| *seen != sight);
+        state.sights.insert(id.clone(), (sight, at));
+        if news && let (Some(waker), Some(target)) = (waker, state.tracked.get(id)) {
+            waker.wake(target);
+        }
+    }
+
+    /// Replaces the live tasks with marks of ours; wakes the objects that have more than one.
+    pub(super) fn set_marked(&self, marked: HashMap<ObjectMark, Vec<RemoteTask>>, waker: &Waker) {
+        let mut state = self.lock();
+        for tasks in marked.values().filter(|tasks| tasks.len() > 1) {
+            for target in tasks.iter().filter_map(|task| state.tracked.get(&task.id)) {
+                waker.wake(target);
+            }
+        }
+        state.marked = marked;
+        state.surveyed = true;
+    }
+
+    /// Live tasks with the mark besides the recorded one: what the last poll and the last scan know.
+    pub(super) fn siblings(&self, mark: &ObjectMark, recorded: &RemoteId) -> Vec<RemoteTask> {
+        let mut state = self.lock();
+        let scanned = state.scan.as_ref().and_then(|scan| scan.by_mark.get(mark));
+        let polled = state.marked.get(mark);
+        let known = state.duplicates.get(mark);
+        let mut siblings: Vec<RemoteTask> = Vec::new();
+        for task in scanned.into_iter().chain(polled).chain(known).flatten() {
+            let known = siblings.iter().any(|other| other.id == task.id);
+            let live = task.state.is_active() || task.state == RemoteState::Stopped;
+            if task.id != *recorded && live && !known {
+                siblings.push(task.clone());
+            }
+        }
+        if siblings.is_empty() {
+            state.duplicates.remove(mark);
+        } else {
+            state.duplicates.insert(mark.clone(), siblings.clone());
+        }
+        siblings
+    }
+
+    /// Forgets a task that was found to be a duplicate and is gone.
+    pub(super) fn forget_sibling(&self, mark: &ObjectMark, id: &RemoteId) {
+        let mut state = self.lock();
+        let state = &mut *state;
+        for tasks in [state.marked.get_mut(mark), state.duplicates.get_mut(mark)].into_iter().flatten() {
+            tasks.retain(|task| task.id != *id);
+        }
+        if let Some(scan) = &state.scan
+            && scan.by_mark.get(mark).is_some_and(|tasks| tasks.iter().any(|task| task.id == *id))
+        {
+            let mut by_mark = scan.by_mark.clone();
+            if let Some(tasks) = by_mark.get_mut(mark) {
+                tasks.retain(|task| task.id != *id);
+            }
+            state.scan = Some(Arc::new(Scan { started_at: scan.started_at, by_mark }));
+        }
+    }
+
+    /// Until when no create is tried because a quota is full.
+    pub(super) fn quota_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.lock().quota_until.filter(|until| *until > now)
+    }
+
+    /// Closes the gate for creates.
+    pub(super) fn close_quota(&self, until: Timestamp) {
+        self.lock().quota_until = Some(until);
+    }
+
+    /// A create went through: there is room.
+    pub(super) fn open_quota(&self) {
+        self.lock().quota_until = None;
+    }
+
+    /// Takes the poll, unless there is nothing to poll or one is under way.
+    pub(super) fn begin_poll(&self) -> bool {
+        let mut state = self.lock();
+        if state.polling || state.tracked.is_empty() {
+            return false;
+        }
+        state.polling = true;
+        true
+    }
+
+    /// Ends the poll.
+    pub(super) fn end_poll(&self) {
+        let mut state = self.lock();
+        state.polling = false;
+        state.polled = true;
+    }
+
+    /// Whether no poll has looked for second tasks since the process began.
+    pub(super) fn is_new(&self) -> bool {
+        !self.lock().surveyed
+    }
+
+    /// Whether tasks are watched that no poll has looked at since the process began.
+    pub(super) fn wants_first_poll(&self) -> bool {
+        let state = self.lock();
+        !state.polled && !state.polling && !state.tracked.is_empty()
+    }
+
+    /// The last finished scan.
+    pub(super) fn scan(&self) -> Option<Arc<Scan>> {
+        self.lock().scan.clone()
+    }
+
+    /// Joins the next scan; `true` when the caller has to run it.
+    pub(super) fn join_scan(&self, target: Target) -> bool {
+        let mut state = self.lock();
+        state.scan_waiters.insert(target);
+        !std::mem::replace(&mut state.scanning, true)
+    }
+
+    /// Why no scan is tried now: the last one failed.
+    pub(super) fn scan_trouble(&self, now: Timestamp) -> Option<Trouble> {
+        self.lock().scan_trouble.clone().filter(|trouble| trouble.retry_at > now)
+    }
+
+    /// Ends a scan and wakes everybody who waits for it; after a failed one the next waits for a growing time.
+    pub(super) fn end_scan(&self, result: Result<Scan, oms::Error>, now: Timestamp, waker: &Waker) {
+        let mut state = self.lock();
+        state.scanning = false;
+        match result {
+            Ok(scan) => {
+                state.scan = Some(Arc::new(scan));
+                state.scan_trouble = None;
+            }
+            Err(error) => {
+                let trouble = wire::trouble(Call::Look, &error, state.scan_trouble.as_ref(), now);
+                state.scan_trouble = Some(trouble);
+            }
+        }
+        for target in state.scan_waiters.drain() {
+            waker.wake(&target);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How long a quota gate stays closed after a refusal: OMS names no time.
+pub(super) const QUOTA_PAUSE: Duration = Duration::from_mins(5);
