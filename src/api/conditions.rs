@@ -132,6 +132,8 @@ reasons! {
     ProjectNotFound,
     /// The ConfigMap with certificates is missing or holds none.
     CaBundleInvalid,
+    /// The connection is being deleted, and waits for the objects that still use it.
+    InUse,
     /// A live, signed call succeeded.
     Connected,
     /// The connection has not been tried yet.

@@ -47,6 +47,8 @@ pub const VERSION: &str = "v1alpha1";
 pub const MANAGER: &str = "oms-operator";
 /// Finalizer on every object that may have something at OMS.
 pub const FINALIZER: &str = "oms-operator.io/remote-task";
+/// Finalizer on a connection while objects that may have something at OMS are pinned to it.
+pub const CONNECTION_FINALIZER: &str = "oms-operator.io/connection-in-use";
 /// Annotation: look now. Its value is echoed in `status.lastHandledReconcileAt`.
 pub const RECONCILE_REQUESTED_AT: &str = "oms-operator.io/reconcile-requested-at";
 /// Annotation: with value `"true"` the operator keeps its hands off; deletion still works.

@@ -140,6 +140,7 @@ async fn lead(
     let stores = Stores {
         connections: connections.stores(),
         cluster_connections: cluster_connections.as_ref().and_then(|lanes| lanes.stores().pop()),
+        migration_tasks: tasks.stores(),
     };
     let events = Events::new(client.clone(), MANAGER, &config.identity, metrics.clone());
     let engine = Arc::new(Engine::new(
@@ -162,10 +163,11 @@ async fn lead(
             usize::from(config.concurrency),
             stop.clone(),
         )),
-        tokio::spawn(connections.run(pass_of_connection(&engine, &pulse), 4, stop.clone())),
+        tokio::spawn(connections.run(pass_of_connection(&engine, &pulse, filled.clone()), 4, stop.clone())),
         tokio::spawn(match cluster_connections {
             Some(lanes) => {
-                future::Either::Left(lanes.run(pass_of_connection(&engine, &pulse), 4, stop.clone()))
+                let pass = pass_of_connection(&engine, &pulse, filled.clone());
+                future::Either::Left(lanes.run(pass, 4, stop.clone()))
             }
             None => future::Either::Right(stop.clone().cancelled_owned()),
         }),
@@ -267,12 +269,19 @@ fn pass_of<K: Transfer>(
     })
 }
 
-fn pass_of_connection<K: AnyConnection>(engine: &Arc<Engine>, pulse: &Pulse) -> Pass<K> {
+fn pass_of_connection<K: AnyConnection>(
+    engine: &Arc<Engine>,
+    pulse: &Pulse,
+    filled: Vec<watch::Receiver<bool>>,
+) -> Pass<K> {
     let (engine, pulse) = (Arc::clone(engine), pulse.clone());
     Arc::new(move |object: Arc<DeserializeGuard<K>>| {
         let (engine, pulse) = (Arc::clone(&engine), pulse.clone());
         let kind = if K::KIND == ConnectionKind::Connection { "Connection" } else { "ClusterConnection" };
+        let filled = filled.clone();
         Box::pin(async move {
+            // Users that are not in the cache yet must not look like none.
+            synced(filled).await;
             let uid = object.uid().unwrap_or_default();
             let pass = Box::pin(engine.reconcile_connection(&object));
             finish(kind, &*object, &engine, &uid, pulse.watch(engine::guarded(lane::PASS_LIMIT, pass)).await)
@@ -381,6 +390,7 @@ async fn keep_house(
             },
             |uid| pinned.contains(uid),
         );
+        engine.mend_protection();
         engine.metrics().set_phase_counts("MigrationTask", counts);
         engine.metrics().set_progress(engine.running());
         beat.ok();

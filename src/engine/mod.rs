@@ -207,6 +207,11 @@ impl Engine {
         self.sessions.retain(connection_needed);
     }
 
+    /// Wakes connections whose finalizer does not fit to whether they are used: the caches lagged behind when they looked.
+    pub fn mend_protection(&self) {
+        self.stores.mend_protection(&self.waker);
+    }
+
     /// How long a failed pass of an object waits, by how often it failed in a row.
     pub fn backoff(&self, uid: &str) -> Duration {
         let mut failures = lock(&self.failures);
@@ -238,7 +243,8 @@ impl Engine {
     fn distrust(&self, connection: &str) {
         let Some(session) = self.sessions.get(connection).filter(|session| session.usable) else { return };
         self.sessions.mark_unusable(connection);
-        self.waker.wake_connection(&session.pinned, session.namespace);
+        let pinned = &session.pinned;
+        self.waker.wake_connection(pinned.kind, &pinned.name, session.namespace);
     }
 
     fn observer(&self) -> oms::CallObserver {

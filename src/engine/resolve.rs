@@ -1,18 +1,24 @@
 //! From a reference to a usable connection, for one object and one pass.
 
+use std::collections::HashSet;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::PartialObjectMeta;
 use kube::core::{DeserializeGuard, Selector, SelectorExt as _};
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::{Api, ResourceExt};
+use kube::{Api, Resource, ResourceExt};
 
 use super::kubernetes::bounded;
 use super::session::Session;
 use super::transfer::Transfer;
+use super::wake::Waker;
 use super::{Engine, Error};
 use crate::api::conditions::{Reason, types};
 use crate::api::{
-    AllowedNamespaces, ClusterConnection, Connection, ConnectionKind, ConnectionRef, PinnedConnection,
+    self, AllowedNamespaces, ClusterConnection, Connection, ConnectionKind, ConnectionRef, MigrationTask,
+    PinnedConnection,
 };
+use crate::plan::connection::{Protection, protect};
 use crate::plan::seen::{Link, LinkUp};
 use crate::plan::situation;
 
@@ -23,6 +29,8 @@ pub struct Stores {
     pub connections: Vec<Store<DeserializeGuard<Connection>>>,
     /// ClusterConnections; none in a namespaced install.
     pub cluster_connections: Option<Store<DeserializeGuard<ClusterConnection>>>,
+    /// MigrationTasks.
+    pub migration_tasks: Vec<Store<DeserializeGuard<MigrationTask>>>,
 }
 
 /// What resolving found.
@@ -43,6 +51,29 @@ struct Found {
 }
 
 impl Stores {
+    /// Wakes connections whose finalizer does not fit to whether they are used.
+    pub(super) fn mend_protection(&self, waker: &Waker) {
+        let mut used = HashSet::new();
+        collect_used(&self.migration_tasks, &mut used);
+        let amiss = |meta: &ObjectMeta| {
+            let in_use = meta.uid.as_ref().is_some_and(|uid| used.contains(uid));
+            protect(meta, in_use) != Protection::Kept
+        };
+        for connection in self.connections.iter().flat_map(Store::state).filter(|found| amiss(found.meta())) {
+            waker.wake_connection(ConnectionKind::Connection, &connection.name_any(), connection.namespace());
+        }
+        for connection in
+            self.cluster_connections.iter().flat_map(Store::state).filter(|found| amiss(found.meta()))
+        {
+            waker.wake_connection(ConnectionKind::ClusterConnection, &connection.name_any(), None);
+        }
+    }
+
+    /// The objects that are pinned to a connection and may have something at OMS, in words.
+    pub(super) fn users_of(&self, connection: &str) -> Vec<String> {
+        users_in(&self.migration_tasks, connection)
+    }
+
     fn connection(&self, namespace: &str, name: &str) -> Option<Found> {
         let key = ObjectRef::new(name).within(namespace);
         let object = self.connections.iter().find_map(|store| store.get(&key))?;
@@ -100,6 +131,38 @@ impl Stores {
             }
         }
     }
+}
+
+/// The UID of the connection that an object uses. One without our finalizer has nothing at OMS, or let go of it.
+fn used_by<K: Transfer>(object: &K) -> Option<&str> {
+    let ours = object.finalizers().iter().any(|finalizer| finalizer == api::FINALIZER);
+    let pinned = object.status()?.connection.as_ref()?;
+    ours.then_some(pinned.uid.as_str())
+}
+
+/// The UIDs of the connections that objects of one kind use.
+fn collect_used<K: Transfer>(stores: &[Store<DeserializeGuard<K>>], used: &mut HashSet<String>) {
+    for guard in stores.iter().flat_map(Store::state) {
+        if let Some(uid) = guard.0.as_ref().ok().and_then(used_by).filter(|uid| !used.contains(*uid)) {
+            used.insert(uid.to_owned());
+        }
+    }
+}
+
+/// The objects of one kind that use a connection, in words.
+fn users_in<K: Transfer>(stores: &[Store<DeserializeGuard<K>>], connection: &str) -> Vec<String> {
+    let uses = |object: &K| used_by(object) == Some(connection);
+    let mut users: Vec<_> = stores
+        .iter()
+        .flat_map(Store::state)
+        .filter_map(|guard| {
+            guard.0.as_ref().ok().filter(|object| uses(object)).map(|object| {
+                format!("{} {}/{}", K::KIND, object.namespace().unwrap_or_default(), object.name_any())
+            })
+        })
+        .collect();
+    users.sort();
+    users
 }
 
 fn ready_message(conditions: &[k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition]) -> Option<String> {

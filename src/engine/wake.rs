@@ -5,7 +5,7 @@ use kube::{Resource, ResourceExt};
 use tokio::sync::mpsc;
 
 use super::transfer::Transfer;
-use crate::api::{ClusterConnection, Connection, ConnectionKind, MigrationTask, PinnedConnection};
+use crate::api::{ClusterConnection, Connection, ConnectionKind, MigrationTask};
 use crate::plan::wish::Kind;
 
 /// An object to wake.
@@ -83,14 +83,14 @@ impl Waker {
     }
 
     /// Asks for a pass of a connection soon; a `Connection` is in the namespace of its tasks.
-    pub(super) fn wake_connection(&self, pinned: &PinnedConnection, namespace: Option<String>) {
-        match pinned.kind {
+    pub(super) fn wake_connection(&self, kind: ConnectionKind, name: &str, namespace: Option<String>) {
+        match kind {
             ConnectionKind::Connection => {
-                let target = ObjectRef::new(&pinned.name).within(&namespace.unwrap_or_default());
+                let target = ObjectRef::new(name).within(&namespace.unwrap_or_default());
                 let _ = self.connections.send(target);
             }
             ConnectionKind::ClusterConnection => {
-                let _ = self.cluster_connections.send(ObjectRef::new(&pinned.name));
+                let _ = self.cluster_connections.send(ObjectRef::new(name));
             }
         }
     }

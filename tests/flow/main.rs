@@ -11,6 +11,7 @@ mod world;
 mod bad_input;
 mod cdn;
 mod chaos;
+mod connections;
 mod crash;
 mod credentials;
 mod deletion;

@@ -18,13 +18,13 @@ use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::kubernetes::{bounded, replace_status};
+use super::kubernetes::{bounded, replace_status, set_finalizers};
 use super::session::Session;
 use super::{Attempt, Engine, Error};
 use crate::api::conditions::{Reason, types};
 use crate::api::{self, ClusterConnection, Connection, ConnectionKind, ConnectionSpec, ConnectionStatus};
 use crate::plan;
-use crate::plan::connection::Refusal;
+use crate::plan::connection::{Protection, Refusal, protect, tell_in_use};
 use crate::plan::situation;
 
 /// How long after a refusal a connection is tried again.
@@ -38,6 +38,13 @@ const SHORTEST_REST: Duration = Duration::from_millis(250);
 
 /// How long it rests when a renewal is due but failed.
 const REST_AFTER_FAILURE: Duration = Duration::from_secs(10);
+
+/// How often a connection that is being deleted looks whether it is still used.
+const USERS_CHECK: Duration = Duration::from_secs(2);
+
+fn kind_of<K: AnyConnection>() -> &'static str {
+    if K::KIND == ConnectionKind::Connection { "Connection" } else { "ClusterConnection" }
+}
 
 /// What the two kinds have in common.
 pub trait AnyConnection:
@@ -103,23 +110,51 @@ impl Engine {
     ) -> Result<Action, Error> {
         let connection = object.0.as_ref().map_err(|invalid| Error::Undecodable(invalid.error.clone()))?;
         let Some(uid) = connection.uid() else { return Ok(Action::await_change()) };
-        if connection.meta().deletion_timestamp.is_some() {
-            return Ok(Action::await_change());
-        }
         let check = self.clock.real(self.settings.policy.secret_check_interval);
         if !(self.settings.leads)() {
             return Ok(Action::requeue(Duration::from_secs(1)));
         }
-        if let Some(session) = self.current(connection, &uid).await? {
-            return self.keep_fresh(connection, &uid, &session, check).await;
+        let users = self.stores.users_of(&uid);
+        if let Protection::Changed(finalizers) = protect(connection.meta(), !users.is_empty()) {
+            let changed = set_finalizers(&connection.api(&self.client), connection, &finalizers).await;
+            return match changed {
+                Err(error) if error.is_conflict() => Ok(Action::requeue(Duration::from_millis(200))),
+                Err(error) if error.is_not_found() => Ok(Action::await_change()),
+                Err(error) => Err(error),
+                Ok(_) => {
+                    self.metrics.kubernetes_write(kind_of::<K>(), "patch");
+                    Ok(Action::requeue(Duration::ZERO))
+                }
+            };
+        }
+        if connection.meta().deletion_timestamp.is_some() {
+            if users.is_empty() {
+                return Ok(Action::await_change());
+            }
+            // Its users need it for their clean-up, so it goes on; the caches tell when the last of them is gone.
+            let wait = self.clock.real(USERS_CHECK);
+            return self.serve(connection, &uid, check).await.map(|_| Action::requeue(wait));
+        }
+        self.serve(connection, &uid, check).await
+    }
+
+    /// Makes, or keeps, the session of a connection.
+    async fn serve<K: AnyConnection>(
+        self: &Arc<Self>,
+        connection: &K,
+        uid: &str,
+        check: Duration,
+    ) -> Result<Action, Error> {
+        if let Some(session) = self.current(connection, uid).await? {
+            return self.keep_fresh(connection, uid, &session, check).await;
         }
         let secret_version = self.secret_version(connection).await?;
-        if self.spares_refused_keys(connection, &uid, secret_version.as_ref()) {
+        if self.spares_refused_keys(connection, uid, secret_version.as_ref()) {
             return Ok(Action::requeue(check));
         }
         let mut status = connection.stored().cloned().unwrap_or_default();
-        let outcome = self.connect(connection, &uid, &mut status).await?;
-        self.tell(connection, &uid, (status, outcome.err()), secret_version).await
+        let outcome = self.connect(connection, uid, &mut status).await?;
+        self.tell(connection, uid, (status, outcome.err()), secret_version).await
     }
 
     /// Remembers and tells what came of a try, and wakes who waits for it.
@@ -256,8 +291,15 @@ impl Engine {
     async fn store_status<K: AnyConnection>(
         &self,
         connection: &K,
-        status: ConnectionStatus,
+        mut status: ConnectionStatus,
     ) -> Result<(), Error> {
+        if connection.meta().deletion_timestamp.is_some() {
+            let users = self.stores.users_of(&connection.uid().unwrap_or_default());
+            if !users.is_empty() {
+                let generation = connection.meta().generation.unwrap_or_default();
+                status = tell_in_use(status, &users, generation, self.clock.now());
+            }
+        }
         if connection.stored() == Some(&status) {
             return Ok(());
         }
@@ -267,8 +309,7 @@ impl Engine {
         let mut changed = connection.with_status(status);
         changed.meta_mut().managed_fields = None;
         replace_status(&connection.api(&self.client), &changed).await?;
-        let kind = if K::KIND == ConnectionKind::Connection { "Connection" } else { "ClusterConnection" };
-        self.metrics.kubernetes_write(kind, "update_status");
+        self.metrics.kubernetes_write(kind_of::<K>(), "update_status");
         if let Some(ready) = after
             && before != Some((ready.status.clone(), ready.reason.clone()))
         {

@@ -414,6 +414,11 @@ impl<K: Transfer> Pass<'_, K> {
             let done = |progress: Option<api::Progress>| progress.map_or(0, |progress| progress.bytes.done);
             self.engine.metrics.transferred_bytes(done(fresh).saturating_sub(done(old)));
         }
+        let pinned = |object: &K| object.status().and_then(|status| status.connection.clone());
+        if let Some(pinned) = pinned(&stored).filter(|now| pinned(&self.object).as_ref() != Some(now)) {
+            // It is used from now on, and protects itself.
+            self.engine.waker.wake_connection(pinned.kind, &pinned.name, stored.namespace());
+        }
         if stored.status().is_some_and(|status| status.task_id.is_some()) {
             self.memory.created = None;
         }
