@@ -37,8 +37,11 @@ use crate::telemetry::{Events, Health, Metrics, http};
 /// How often counts are refreshed and the forgotten is forgotten.
 const HOUSEKEEPING: Duration = Duration::from_secs(5);
 
-/// Shortest pause between two polls, whatever the clock's scale.
-const SHORTEST_POLL: Duration = Duration::from_millis(50);
+/// Shortest pause between two looks for polls that are due, whatever the clock's scale.
+const SHORTEST_TICK: Duration = Duration::from_millis(25);
+
+/// The longest.
+const LONGEST_TICK: Duration = Duration::from_secs(1);
 
 /// Longest silence of a component that still counts as healthy.
 const HEALTHY: Duration = Duration::from_mins(6);
@@ -323,19 +326,14 @@ async fn poll(
     interval: Duration,
     stop: CancellationToken,
 ) {
-    let interval = engine.clock().real(interval).max(SHORTEST_POLL);
-    let first = interval.min(Duration::from_secs(1));
-    let mut next = tokio::time::Instant::now() + interval;
+    // Each project has its turn within the interval, and a new one does not wait for it.
+    let tick = (engine.clock().real(interval) / 4).clamp(SHORTEST_TICK, LONGEST_TICK);
     loop {
         tokio::select! {
-            () = tokio::time::sleep_until(next.min(tokio::time::Instant::now() + first)) => {}
+            () = tokio::time::sleep(tick) => {}
             () = stop.cancelled() => return,
         }
-        let due = tokio::time::Instant::now() >= next;
-        if due {
-            next = tokio::time::Instant::now() + interval;
-        }
-        engine.poll(!due);
+        engine.poll(interval);
         beat.ok();
     }
 }

@@ -12,6 +12,7 @@ use super::wake::Waker;
 use super::watched::{Scan, Sight, Watched};
 use super::{Clock, Engine, remote, wire};
 use crate::oms::{self, Client, Urgency};
+use crate::plan::cadence::every;
 use crate::plan::seen::{RemoteId, RemoteState, RemoteTask};
 use crate::plan::token::ObjectMark;
 use crate::plan::wish::Kind;
@@ -24,10 +25,15 @@ const SCAN_TRIES: u32 = 3;
 
 /// Polls the unfinished tasks of one kind in a project once. Any joined connection may look; one that fails does not blind
 /// the others. Returns how many tasks were looked at.
-pub(super) async fn poll(engine: &Engine, project: &Project, kind: Kind) -> Result<usize, oms::Error> {
+pub(super) async fn poll(
+    engine: &Engine,
+    project: &Project,
+    kind: Kind,
+    round: u64,
+) -> Result<usize, oms::Error> {
     let mut failed = None;
     for (connection, client) in project.clients() {
-        match poll_with(kind, project.of(kind), &client, &engine.clock, &engine.waker).await {
+        match poll_with((kind, round), project.of(kind), &client, &engine.clock, &engine.waker).await {
             Ok(looked) => return Ok(looked),
             Err(error) => {
                 if wire::is_about_credentials(&error) {
@@ -41,7 +47,7 @@ pub(super) async fn poll(engine: &Engine, project: &Project, kind: Kind) -> Resu
 }
 
 async fn poll_with(
-    kind: Kind,
+    (kind, round): (Kind, u64),
     watched: &Watched,
     client: &Client,
     clock: &Clock,
@@ -52,6 +58,7 @@ async fn poll_with(
         .into_iter()
         // A failed task moves only when the operator or a person starts it again.
         .filter(|(_, state)| !matches!(state, Some(RemoteState::Failed | RemoteState::Succeeded)))
+        .filter(|(_, state)| round.is_multiple_of(every(*state)))
         .collect();
     let mut missing: HashSet<RemoteId> = tracked.iter().map(|(id, _)| id.clone()).collect();
     // A process that died while it removed a second task left it in any of the states.

@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use memory::Memories;
-use project::Projects;
+use project::{ProjectKey, Projects};
 use session::Sessions;
 use watched::Watched;
 
@@ -39,6 +39,7 @@ pub use wake::{Queues, Target, Waker};
 
 use crate::api::{ConnectionKind, MigrationTask};
 use crate::oms;
+use crate::plan::cadence::next_poll;
 use crate::plan::transfer::Policy;
 use crate::plan::wish::Kind;
 use crate::telemetry::metrics::Running;
@@ -163,20 +164,21 @@ impl Engine {
         sums
     }
 
-    /// Polls every project that has unfinished tasks, each on its own; with `first_only` those that were never polled.
-    pub fn poll(self: &Arc<Self>, first_only: bool) {
+    /// Polls every project that has unfinished tasks and whose turn has come, each on its own; one that was never polled at
+    /// once.
+    pub fn poll(self: &Arc<Self>, interval: Duration) {
+        let now = self.clock.now();
         for project in self.projects.all() {
             if project.clients().is_empty() {
                 continue;
             }
             for kind in Kind::ALL {
-                let watched = project.of(kind);
-                if (first_only && !watched.wants_first_poll()) || !watched.begin_poll() {
-                    continue;
-                }
+                let ProjectKey { endpoint, project_id } = project.key();
+                let next = next_poll(&format!("{endpoint} {project_id} {kind}"), interval, now);
+                let Some(round) = project.of(kind).begin_poll(now, next) else { continue };
                 let (engine, project) = (Arc::clone(self), Arc::clone(&project));
                 tokio::spawn(async move {
-                    let polled = look::poll(&engine, &project, kind).await;
+                    let polled = look::poll(&engine, &project, kind, round).await;
                     project.of(kind).end_poll();
                     match polled {
                         Ok(looked) => engine.metrics.poll("ok", looked),

@@ -43,7 +43,10 @@ struct State {
     duplicates: HashMap<ObjectMark, Vec<RemoteTask>>,
     quota_until: Option<Timestamp>,
     polling: bool,
-    polled: bool,
+    /// How many polls began.
+    polls: u64,
+    /// When the next one is due.
+    next_poll: Option<Timestamp>,
     surveyed: bool,
     scanning: bool,
     scan: Option<Arc<Scan>>,
@@ -173,32 +176,29 @@ impl Watched {
         self.lock().quota_until = None;
     }
 
-    /// Takes the poll, unless there is nothing to poll or one is under way.
-    pub(super) fn begin_poll(&self) -> bool {
+    /// Takes the poll and says which one it is, from 0; `None` when there is nothing to poll, when one is under way, or when it
+    /// is not due. `next` is when the one after it is due.
+    pub(super) fn begin_poll(&self, now: Timestamp, next: Timestamp) -> Option<u64> {
         let mut state = self.lock();
-        if state.polling || state.tracked.is_empty() {
-            return false;
+        let due = state.next_poll.is_none_or(|due| due <= now);
+        if state.polling || state.tracked.is_empty() || !due {
+            return None;
         }
         state.polling = true;
-        true
+        state.next_poll = Some(next);
+        let round = state.polls;
+        state.polls += 1;
+        Some(round)
     }
 
     /// Ends the poll.
     pub(super) fn end_poll(&self) {
-        let mut state = self.lock();
-        state.polling = false;
-        state.polled = true;
+        self.lock().polling = false;
     }
 
     /// Whether no poll has looked for second tasks since the process began.
     pub(super) fn is_new(&self) -> bool {
         !self.lock().surveyed
-    }
-
-    /// Whether tasks are watched that no poll has looked at since the process began.
-    pub(super) fn wants_first_poll(&self) -> bool {
-        let state = self.lock();
-        !state.polled && !state.polling && !state.tracked.is_empty()
     }
 
     /// The last finished scan.

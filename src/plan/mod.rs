@@ -3,6 +3,7 @@
 //! No async, no clock, no client in here: the time is an argument, the world is a [`seen`] value. So every
 //! decision can be tested with plain values, and the same view always leads to the same plan.
 
+pub mod cadence;
 pub mod connection;
 pub mod progress;
 pub mod seen;

@@ -110,3 +110,18 @@ async fn a_running_task_costs_at_most_one_call_per_poll() {
     let most = began.elapsed().as_secs() as usize + 1;
     assert!(!calls.is_empty() && calls.len() <= most, "{} calls in {most} s: {calls:#?}", calls.len());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stopped_task_is_looked_at_at_every_fourth_poll() {
+    let world = Setup::default().behaving("objectRate", 10.0).start().await;
+    world.put_objects(300).await;
+    let migration = world.migration("photos").apply().await;
+    migration.wait_condition("Ready", "False", "Running").await;
+    migration.suspend(true).await;
+    migration.wait_phase(Phase::Stopped).await;
+    let (began, before) = (Instant::now(), world.journal("*").await.len());
+    world.let_polls_pass(24).await;
+    let calls: Vec<Value> = world.journal("*").await.split_off(before);
+    let most = began.elapsed().as_millis() as usize / 800 + 1;
+    assert!(!calls.is_empty() && calls.len() <= most, "{} calls instead of {most}: {calls:#?}", calls.len());
+}

@@ -25,6 +25,7 @@ use super::{Engine, Error, kubernetes, look};
 use crate::api::conditions::Reason;
 use crate::api::{self, TransferStatus};
 use crate::oms::{self, Urgency};
+use crate::plan::cadence::spread;
 use crate::plan::seen::{Call, Keys, Link, Remote, RemoteId, Search, Trouble};
 use crate::plan::token::ObjectMark;
 use crate::plan::transfer::{LookAgain, Plan, Step, View, is_over, plan};
@@ -443,7 +444,8 @@ impl<K: Transfer> Pass<'_, K> {
     /// Runs again after a span of the engine's clock.
     fn after(&self, span: Duration) -> Action {
         // A little longer, so that what is due then is due.
-        let real = self.engine.clock.real(span);
+        let uid = self.object.meta().uid.as_deref().unwrap_or_default();
+        let real = self.engine.clock.real(spread(uid, span));
         Action::requeue(if span.is_zero() { real } else { real + Duration::from_millis(5) })
     }
 }
