@@ -72,8 +72,12 @@ reasons! {
     Resuming,
     /// The task failed at OMS.
     TaskFailed,
-    /// The task failed because of its surroundings and is started again later.
+    /// The task failed and is started again later.
     RetryScheduled,
+    /// The task failed, and as many retries as `spec.retry.limit` allows were made.
+    RetryLimitReached,
+    /// The task failed, and it cannot be started again as `spec.retry` asks; the message says why.
+    RetryNotPossible,
     /// OMS refused the request for good; the spec has to change.
     Refused,
     /// The spec cannot work with what it refers to; the spec or the other object has to change.

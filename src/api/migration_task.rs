@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     BandwidthWindow, BucketCredentials, Cdn, CloudType, ConsistencyCheck, Lifecycle, Notification,
-    OverwriteMode, Priority, StoragePolicy, TransferStatus, rules,
+    OverwriteMode, Priority, Runs, StoragePolicy, TransferStatus, rules,
 };
 
 /// What a migration task copies, from where, to where and how.
@@ -101,6 +101,9 @@ pub struct MigrationTaskSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = 214))]
     pub description: Option<String>,
+    /// How often it copies.
+    #[serde(flatten)]
+    pub runs: Runs,
     /// How the operator treats the task.
     #[serde(flatten)]
     pub lifecycle: Lifecycle,

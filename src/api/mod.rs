@@ -13,6 +13,7 @@ mod lifecycle;
 pub mod migration_task;
 mod notification;
 mod rules;
+mod runs;
 mod status;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -34,6 +35,7 @@ pub use migration_task::{Destination, ListFile, MigrationTask, MigrationTaskSpec
 pub use notification::{
     Notification, NotificationLanguage, NotificationResult, NotificationStatus, NotificationTrigger,
 };
+pub use runs::{Retries, Retry, RetryObjects, Runs};
 pub use status::{
     ByteCounts, CreateIntent, FailedObjects, Failure, ObjectCounts, ObservedCredentials, Phase,
     PinnedConnection, Progress, TransferStatus,

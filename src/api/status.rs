@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time}
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ConnectionKind, NotificationStatus};
+use super::{ConnectionKind, NotificationStatus, Retries};
 
 /// Value of `observedGeneration` before the first look.
 pub(super) fn not_observed() -> i64 {
@@ -54,10 +54,10 @@ pub struct TransferStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Time")]
     pub suspended_at: Option<Time>,
-    /// How often the operator started the task again after a failure that its surroundings caused.
+    /// Retries of the present run; absent: none was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "i64", range(min = 0))]
-    pub restarts: Option<i64>,
+    #[schemars(with = "Retries")]
+    pub retries: Option<Retries>,
     /// When the operator tries again, where it waits for that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Time")]
@@ -109,7 +109,7 @@ impl Default for TransferStatus {
             attempt: None,
             create: None,
             suspended_at: None,
-            restarts: None,
+            retries: None,
             next_attempt_at: None,
             progress: None,
             started_at: None,

@@ -158,6 +158,24 @@ pub struct RemoteFailure {
     pub message: String,
     /// What to do, from the table of failure causes.
     pub remedy: String,
+    /// What kind of cause it has.
+    pub cause: FailureCause,
+}
+
+/// Causes of a failed task, by what one does about them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FailureCause {
+    /// It may pass by itself: trouble of a service, a crowded source, objects that another task copied too.
+    Passing,
+    /// The keys of a bucket, or their rights.
+    Keys,
+    /// Something else that is mended outside of the spec: a bucket, a list file, the account, its space or balance.
+    Surroundings,
+    /// What was asked for, which OMS cannot change in a task.
+    Spec,
+    /// A code that we do not know, or none.
+    #[default]
+    Unknown,
 }
 
 /// How far a task is.

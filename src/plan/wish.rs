@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::seen::Window;
-use crate::api::{BandwidthWindow, Cdn, Lifecycle, MigrationTask, Notification, Priority};
+use crate::api::{BandwidthWindow, Cdn, Lifecycle, MigrationTask, Notification, Priority, Runs};
 
 /// The kinds of objects that have something of theirs at OMS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -37,6 +37,8 @@ pub struct Wish<'a> {
     pub kind: Kind,
     /// How the operator treats the task.
     pub lifecycle: &'a Lifecycle,
+    /// How often it copies; `None`: the kind copies without an end.
+    pub runs: Option<&'a Runs>,
     /// Region of the destination, when it is named.
     pub destination_region: Option<&'a str>,
     /// The CDN in front of the source.
@@ -57,6 +59,7 @@ impl<'a> From<&'a MigrationTask> for Wish<'a> {
         Self {
             kind: Kind::MigrationTask,
             lifecycle: &spec.lifecycle,
+            runs: Some(&spec.runs),
             destination_region: spec
                 .destination
                 .as_ref()

@@ -36,7 +36,9 @@ impl<K: Transfer> Pass<'_, K> {
             Step::Start { id, only_failed } => {
                 let Some(keys) = &self.sendable else { return };
                 let result = self.object.start(&client, id, keys, *only_failed, urgency).await;
-                self.memory.started_again_at = Some(now);
+                if result.as_ref().err().is_none_or(|error| error.delivery() == oms::Delivery::Unknown) {
+                    self.memory.started_again_at = Some(now);
+                }
                 (Call::Start, result)
             }
             Step::Stop(id) => (Call::Stop, remote::stop(K::KIND, &client, id, urgency).await),

@@ -10,7 +10,7 @@ use secrecy::SecretString;
 
 use super::secrets::BucketKeys;
 use crate::oms;
-use crate::plan::seen::{Call, Delivered, Trouble, TroubleKind};
+use crate::plan::seen::{Call, Delivered, FailureCause, RemoteFailure, Trouble, TroubleKind};
 
 /// The keys of a task; no source keys for URL lists.
 pub(super) struct TransferKeys {
@@ -69,6 +69,20 @@ pub(super) fn trouble(call: Call, error: &oms::Error, before: Option<&Trouble>, 
         retry_at: now + pause,
         count,
     }
+}
+
+/// Why a task failed, with what the table of failure causes knows of the code.
+pub(super) fn failure(code: String, message: String) -> RemoteFailure {
+    use oms::Class;
+    let row = oms::codes::failure_cause(&code);
+    let cause = row.map_or(FailureCause::Unknown, |row| match row.class {
+        Class::Transient | Class::Throttled | Class::Conflict | Class::NotFound => FailureCause::Passing,
+        Class::Credential | Class::BucketCredential => FailureCause::Keys,
+        Class::Permission | Class::Privacy | Class::Quota | Class::Missing => FailureCause::Surroundings,
+        Class::Invalid => FailureCause::Spec,
+        Class::Unknown => FailureCause::Unknown,
+    });
+    RemoteFailure { code, message, remedy: row.map(|row| row.remedy.clone()).unwrap_or_default(), cause }
 }
 
 /// Pause before the next try, by what one does about the trouble.

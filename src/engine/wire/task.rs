@@ -9,7 +9,7 @@ use super::TransferKeys;
 use crate::api::{self, BucketCredentials, MigrationTaskSpec, NotificationTrigger};
 use crate::engine::secrets::BucketKeys;
 use crate::oms::{self, TaskStatus};
-use crate::plan::seen::{Counters, RemoteFailure, RemoteNotification, RemoteState, RemoteTask, Window};
+use crate::plan::seen::{Counters, RemoteNotification, RemoteState, RemoteTask, Window};
 use crate::plan::token::Token;
 
 /// The create request of a spec.
@@ -173,11 +173,7 @@ pub(in crate::engine) fn seen(task: oms::Task) -> RemoteTask {
         .map(|window| Window { start: window.start, end: window.end, bytes_per_second: window.max_bandwidth })
         .collect();
     windows.sort();
-    let failure = task.error_reason.map(|reason| {
-        let remedy =
-            oms::codes::failure_cause(&reason.code).map(|cause| cause.remedy.clone()).unwrap_or_default();
-        RemoteFailure { code: reason.code, message: reason.message, remedy }
-    });
+    let failure = task.error_reason.map(|reason| super::failure(reason.code, reason.message));
     RemoteTask {
         id: task.id.get().into(),
         name: task.name,

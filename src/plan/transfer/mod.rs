@@ -8,6 +8,7 @@ mod cause;
 mod create;
 mod deletion;
 mod notification;
+mod retry;
 mod run;
 #[cfg(test)]
 mod tests;
@@ -16,7 +17,7 @@ mod words;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
 use super::seen::{Keys, Link, LinkUp, Remote, RemoteId, RemoteTask, Search, Trouble};
 use super::situation::{self, Situation};
@@ -163,8 +164,10 @@ pub fn is_over(meta: &ObjectMeta, status: Option<&TransferStatus>) -> bool {
     let Some(status) = status else { return false };
     let ended = has_ended(status);
     // A failed task may have been started at the console: somebody who asks for a look gets one.
+    // So does somebody who changes how a failed task is retried.
     let asked = status.phase == Some(Phase::Failed)
-        && annotation(meta, api::RECONCILE_REQUESTED_AT) != status.last_handled_reconcile_at.as_ref();
+        && (annotation(meta, api::RECONCILE_REQUESTED_AT) != status.last_handled_reconcile_at.as_ref()
+            || meta.generation.is_some_and(|generation| generation != status.observed_generation));
     ended && !asked && !notification::is_awaited(status)
 }
 

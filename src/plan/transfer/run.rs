@@ -2,23 +2,12 @@
 
 use std::time::Duration;
 
-use super::{Draft, LookAgain, Plan, Step, cause, later, notification, words};
+use super::{Draft, LookAgain, Plan, Step, later, notification, retry, words};
 use crate::api::conditions::{Reason, types};
-use crate::api::{Acknowledgement, FailedObjects, Failure, NotificationTrigger, Phase, Priority};
+use crate::api::{Acknowledgement, FailedObjects, NotificationTrigger, Phase, Priority};
 use crate::plan::progress;
-use crate::plan::seen::{
-    Call, Keys, Link, Remote, RemoteFailure, RemoteState, RemoteTask, Trouble, TroubleKind,
-};
+use crate::plan::seen::{Keys, Link, Remote, RemoteState, RemoteTask, Trouble, TroubleKind};
 use crate::plan::situation::{self, Row, Situation, whole_seconds};
-
-/// Failures of the task's surroundings, mended outside of the spec: bucket, keys, permissions, space, the list
-/// file, an empty source, trouble of a service. When nothing was copied, such a task is started again later.
-const SURROUNDINGS: &[&str] = &[
-    "TRF.0001", "TRF.0003", "TRF.0012", "TRF.0013", "TRF.0015", "TRF.0017", "TRF.0020", "TRF.0024",
-    "TRF.0025", "TRF.0026", "TRF.0027", "TRF.0028", "TRF.0029", "TRF.0030", "TRF.0051", "TRF.0052",
-    "TRF.0053", "TRF.0054", "TRF.0055", "TRF.0056", "TRF.0057", "TRF.0058", "TRF.0061", "TRF.0063",
-    "TRF.0151", "TRF.0152", "TRF.0153", "TRF.0154", "TRF.0155", "TRF.0157", "TRF.0159", "TRF.0161",
-];
 
 /// Plans for a task whose ID is recorded.
 pub(super) fn plan(mut draft: Draft<'_>) -> Plan {
@@ -48,7 +37,7 @@ pub(super) fn plan(mut draft: Draft<'_>) -> Plan {
     }
     match draft.view.remote {
         Remote::Pending => {
-            if draft.suspended() {
+            if draft.suspended() || super::has_ended(&draft.stored()) {
                 draft.keep(Step::Show, None)
             } else {
                 Plan { status: draft.status, step: Step::Rest, look_again: None }
@@ -105,7 +94,7 @@ fn nothing_copied_yet(draft: &Draft<'_>) -> bool {
     draft.status.progress.as_ref().is_none_or(|progress| progress.objects.succeeded == 0)
 }
 
-fn suspended(waiting: bool) -> Situation {
+pub(super) fn suspended(waiting: bool) -> Situation {
     let message = if waiting {
         "`spec.suspend` is true: the task was still waiting and is created again when you set it to false"
     } else {
@@ -182,92 +171,16 @@ fn succeeded(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
 fn failed(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
     let held_since = draft.status.suspended_at.clone();
     ended(&mut draft, remote);
-    let RemoteFailure { code, message, remedy } = remote.failure.clone().unwrap_or_default();
-    let surroundings = SURROUNDINGS.contains(&code.as_str()) && remote.counters.succeeded == 0;
-    let failure = Failure { code: code.clone(), message: message.clone(), remedy, retryable: surroundings };
-    draft.status.failure = Some(failure);
-    let cause = cause::of(&code);
-    // OMS says the same of a bucket and of a CDN that refuse it.
-    let of_cdn = code == "TRF.0152" && draft.wish().cdn.is_some();
-    let (about, mend) = match cause {
-        _ if of_cdn => (
-            format!("`{}` or `{}`", cause::SOURCE_KEYS, cause::CDN_KEY),
-            "Let the keys list and read the source bucket, and correct the key of the CDN",
-        ),
-        Some((field, mend)) => (format!("`{field}`"), mend),
-        None => ("the task's surroundings".to_owned(), "Mend the cause"),
-    };
-    let said = if message.is_empty() {
-        "OMS gave no reason".to_owned()
-    } else {
-        message.trim_end_matches('.').to_owned()
-    };
-    let code = if code.is_empty() { String::new() } else { format!(" ({code})") };
-    if draft.suspended() && surroundings {
-        draft.status.next_attempt_at = None;
-        draft.status.suspended_at = held_since.or_else(|| Some(whole_seconds(draft.view.now)));
-        return draft.finish(suspended(false), Step::Rest, None);
-    }
-    if !surroundings {
-        draft.status.next_attempt_at = None;
-        let list = remote.failed_list.as_deref().map_or_else(String::new, |list| {
-            format!(" OMS lists the failed objects in `{list}` of the destination bucket.")
-        });
-        let message = format!(
-            "The task failed at OMS{code}: {said}.{list} Mend the cause, then delete this object and create it anew"
-        );
-        let situation = Situation::new(Row::Failed, Reason::TaskFailed, message);
-        return notification::conclude(draft, situation, NotificationTrigger::Failure);
-    }
-    retry(
-        draft,
-        remote,
-        &format!(
-            "Nothing was copied, because of {about}{code}: {said}. {mend}; the operator starts the task again by itself"
-        ),
-    )
-}
-
-/// Starts a task again whose surroundings failed it, at growing intervals or when its keys changed.
-fn retry(mut draft: Draft<'_>, remote: &RemoteTask, message: &str) -> Plan {
-    let situation = match draft.view.trouble.filter(|trouble| trouble.call == Call::Start) {
-        // What keeps it from being started says more than why it failed.
-        Some(trouble) => Situation { row: Row::RetryDue, ..words::situation(trouble) },
-        None => Situation::new(Row::RetryDue, Reason::RetryScheduled, message),
-    };
-    let due = draft.status.next_attempt_at.as_ref().map(|at| at.0);
-    let started = draft.view.started_again_at.is_some_and(|at| due.is_some_and(|due| at >= due));
-    if due.is_none() || started {
-        let restarts = draft.status.restarts.unwrap_or(0).saturating_add(i64::from(started));
-        if started {
-            draft.status.restarts = Some(restarts);
-        }
-        let pause =
-            Duration::from_mins(1).saturating_mul(1 << restarts.clamp(0, 4)).min(Duration::from_mins(10));
-        draft.status.next_attempt_at = Some(whole_seconds(later(draft.view.now, pause)));
-        return draft.finish(situation, Step::Rest, LookAgain::after(Duration::from_secs(1)));
-    }
-    if *draft.view.keys == Keys::NotRead {
-        return draft.keep(Step::ReadKeys, None);
-    }
-    draft.tell_keys();
-    if let Keys::Missing { reason, message } = draft.view.keys {
-        let situation = Situation::new(Row::RetryDue, *reason, message.clone());
-        let again = LookAgain::after(draft.view.policy.secret_check_interval);
-        return draft.finish(situation, Step::Rest, again);
-    }
-    if let Some(due) = due.filter(|due| *due > draft.view.now)
-        && !draft.keys_changed()
-        && !draft.is_nudged()
-    {
-        let again = draft.until(due).min(draft.view.policy.secret_check_interval);
-        return draft.finish(situation, Step::Rest, LookAgain::after(again));
-    }
-    start(draft, remote, situation)
+    retry::plan(draft, remote, held_since)
 }
 
 /// Starts a stopped or failed task, with keys that are on record first.
-fn start(mut draft: Draft<'_>, remote: &RemoteTask, situation: Situation) -> Plan {
+pub(super) fn start(
+    mut draft: Draft<'_>,
+    remote: &RemoteTask,
+    situation: Situation,
+    only_failed: bool,
+) -> Plan {
     if let Some(trouble) = held(&draft) {
         // Refused keys, and how OMS should keep them, are the one cause that shows in the cluster when it is gone.
         let may_be_mended = trouble.may_be_mended_by_keys();
@@ -308,7 +221,7 @@ fn start(mut draft: Draft<'_>, remote: &RemoteTask, situation: Situation) -> Pla
             draft.status.next_attempt_at = Some(due);
         }
     }
-    draft.finish(situation, Step::Start { id: remote.id.clone(), only_failed: false }, LookAgain::fresh(1))
+    draft.finish(situation, Step::Start { id: remote.id.clone(), only_failed }, LookAgain::fresh(1))
 }
 
 fn stopped(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
@@ -324,7 +237,7 @@ fn stopped(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
     let situation = Situation::new(Row::Active, Reason::Resuming, "The task is being started again");
     match step {
         Some(step) => draft.finish(situation, step, LookAgain::fresh(1)),
-        None => start(draft, remote, situation),
+        None => start(draft, remote, situation, false),
     }
 }
 
@@ -379,7 +292,7 @@ fn active(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
     draft.status.notification = None;
     draft.status.failure = None;
     if draft.status.next_attempt_at.take().is_some() {
-        draft.status.restarts = Some(draft.status.restarts.unwrap_or(0).saturating_add(1));
+        retry::count(&mut draft);
     }
     let (reason, message) = match remote.state {
         RemoteState::Waiting => {

@@ -30,7 +30,7 @@ async fn a_full_daily_quota_queues_the_object_until_there_is_room() {
         .await;
     let status = waiting.status.unwrap();
     assert_eq!(
-        (status.failure, status.restarts, status.attempt),
+        (status.failure, status.retries, status.attempt),
         (None, None, Some(1)),
         "waiting is not failing"
     );

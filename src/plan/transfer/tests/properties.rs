@@ -7,12 +7,12 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::super::{Plan, Step};
-use super::scene::{NUMBER, Scene, at, id, keys, pinned, remote, scene, token};
+use super::scene::{NUMBER, Scene, at, cause_of, id, keys, pinned, remote, scene, token};
 use crate::api::conditions::{Reason, types};
 use crate::api::{
     Acknowledgement, BandwidthWindow, ByteRate, CreateIntent, DeletionPolicy, Failure, MigrationTaskSpec,
     Notification, NotificationLanguage, NotificationResult, NotificationStatus, NotificationTrigger, Phase,
-    Priority, ReadyWhen, TransferStatus,
+    Priority, ReadyWhen, Retries, Retry, RetryObjects, TransferStatus,
 };
 use crate::plan::progress;
 use crate::plan::seen::{
@@ -100,7 +100,7 @@ prop_compose! {
         state in select(STATES.to_vec()),
         token in prop_oneof![8 => (1..4_i64).prop_map(|attempt| Some(token(attempt))), 1 => Just(Some(foreign())), 1 => Just(None)],
         counters in counters().boxed(),
-        code in select(vec!["", "TRF.0151", "TRF.0002"]),
+        code in select(vec!["", "TRF.0151", "TRF.0002", "TRF.0021", "TRF.0060"]),
         priority in select(vec![None, Some("MEDIUM"), Some("high")]),
         limited in any::<bool>(),
         started in option::of(moment()),
@@ -113,7 +113,7 @@ prop_compose! {
             id: id.into(),
             token,
             counters,
-            failure: (!code.is_empty()).then(|| RemoteFailure { code: code.into(), ..RemoteFailure::default() }),
+            failure: (!code.is_empty()).then(|| RemoteFailure { code: code.into(), cause: cause_of(code), ..RemoteFailure::default() }),
             priority: priority.map(Into::into),
             windows: limited.then_some(windows).into_iter().collect(),
             started_at: started.map(at),
@@ -136,7 +136,7 @@ prop_compose! {
         call in select(CALLS.to_vec()),
         kind in select(KINDS.to_vec()),
         delivery in select(vec![Delivered::No, Delivered::Refused, Delivered::Unknown]),
-        code in select(vec!["", "OMS.0001", "OMS.0212"]),
+        code in select(vec!["", "OMS.0001", "OMS.0212", "OMS.0308"]),
         retry_at in moment(),
         count in 1..30_u32,
         field in option::of(Just("source.bucket".to_owned())),
@@ -180,7 +180,7 @@ prop_compose! {
         attempt in prop_oneof![9 => option::of(1..4_i64), 1 => Just(Some(i64::MAX))],
         suspended in option::of(past()),
         next in option::of(moment()),
-        restarts in option::of(prop_oneof![0..9_i64, Just(i64::MAX)]),
+        retries in option::of(prop_oneof![0..9_i64, Just(i64::MAX)]),
         failure in option::of(any::<bool>()),
         sent_keys in select(vec!["", "one", "two"]),
         progress in option::of(counters().boxed()).boxed(),
@@ -202,7 +202,7 @@ prop_compose! {
             run: attempt.map(|_| 1),
             suspended_at: suspended.map(|second| whole_seconds(at(second))),
             next_attempt_at: next.map(|second| whole_seconds(at(second))),
-            restarts,
+            retries: retries.map(|made| Retries { made, objects: RetryObjects::All }),
             failure: failure.map(|retryable| Failure {
                 code: String::new(),
                 message: "no".into(),
@@ -232,6 +232,7 @@ prop_compose! {
         restore in any::<bool>(),
         acknowledged in any::<bool>(),
         elsewhere in prop::bool::weighted(0.1),
+        retry in option::of((0..4_i64, select(vec![RetryObjects::Failed, RetryObjects::All]))),
         notify in option::of(select(vec!["cn-north-4", "cn-south-1"])),
     ) -> MigrationTaskSpec {
         let mut spec = scene().task.spec;
@@ -239,6 +240,7 @@ prop_compose! {
         spec.lifecycle.deletion_policy = deletion;
         spec.lifecycle.ready_when = ready_when;
         spec.priority = priority;
+        spec.runs.retry = retry.map(|(limit, objects)| Retry { limit, objects });
         spec.enable_restore = restore;
         let window = BandwidthWindow { start: "08:00".into(), end: "20:00".into(), max_bandwidth: ByteRate("50Mi".into()) };
         spec.bandwidth_policy = limited.then_some(window).into_iter().collect();

@@ -9,7 +9,7 @@ use super::scene::{
 use crate::api::conditions::types;
 use crate::api::{
     Acknowledgement, BandwidthWindow, ByteRate, Cdn, CdnAuthentication, CdnProtocol, Phase, Priority,
-    ReadyWhen,
+    ReadyWhen, Retries, RetryObjects,
 };
 use crate::plan::seen::{
     Call, Counters, Delivered, Keys, Remote, RemoteState, RemoteTask, Trouble, TroubleKind, Window,
@@ -305,7 +305,7 @@ fn a_start_that_was_seen_running_counts_too() {
     let mut scene =
         scene.remote(remote(RemoteState::Running)).with(|scene| scene.started_again_at = Some(at(60)));
     scene.settle();
-    assert_eq!((scene.stored().restarts, scene.stored().next_attempt_at), (Some(1), None));
+    assert_eq!((scene.stored().retries.unwrap().made, scene.stored().next_attempt_at), (1, None));
     let mut scene = scene.remote(failed_with("TRF.0151")).now(70);
     scene.settle();
     assert_eq!(pause(&scene), 120);
@@ -446,7 +446,8 @@ fn progress_is_written_at_steps() {
 fn times_of_any_size_are_told_without_a_panic() {
     let endless = RemoteTask { took: Duration::MAX, ..remote(RemoteState::Succeeded) };
     assert_eq!(told(&scene().recorded().remote(endless).plan()).0, Phase::Succeeded);
-    let mut late = failing().status(|status| status.restarts = Some(i64::MAX));
+    let mut late = failing()
+        .status(|status| status.retries = Some(Retries { made: i64::MAX, objects: RetryObjects::All }));
     late.started_again_at = Some(at(0));
     late = late.status(|status| status.next_attempt_at = Some(whole_seconds(at(0))));
     assert_eq!(told(&late.plan()).0, Phase::Retrying);

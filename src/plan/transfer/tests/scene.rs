@@ -13,8 +13,8 @@ use crate::api::{
     ObservedCredentials, Phase, PinnedConnection, TransferStatus,
 };
 use crate::plan::seen::{
-    Call, Counters, Delivered, Keys, Link, LinkUp, Remote, RemoteFailure, RemoteId, RemoteState, RemoteTask,
-    Search, Trouble, TroubleKind,
+    Call, Counters, Delivered, FailureCause, Keys, Link, LinkUp, Remote, RemoteFailure, RemoteId,
+    RemoteState, RemoteTask, Search, Trouble, TroubleKind,
 };
 use crate::plan::situation::{self, exact};
 use crate::plan::token::{ObjectMark, Token};
@@ -89,10 +89,25 @@ pub(super) fn remote(state: RemoteState) -> RemoteTask {
     }
 }
 
+/// The kind of cause that the table of failure causes has for a code.
+pub(super) fn cause_of(code: &str) -> FailureCause {
+    match code {
+        "TRF.0001" | "TRF.0002" | "TRF.0003" | "TRF.0004" | "TRF.0062" => FailureCause::Passing,
+        "TRF.0151" | "TRF.0152" => FailureCause::Keys,
+        "TRF.0021" | "TRF.0055" | "TRF.0155" => FailureCause::Surroundings,
+        "TRF.0060" => FailureCause::Spec,
+        _ => FailureCause::Unknown,
+    }
+}
+
 /// A task that failed with a code of OMS and nothing copied.
 pub(super) fn failed_with(code: &str) -> RemoteTask {
-    let failure =
-        RemoteFailure { code: code.into(), message: "It did not work.".into(), remedy: "Mend it".into() };
+    let failure = RemoteFailure {
+        code: code.into(),
+        message: "It did not work.".into(),
+        remedy: "Mend it".into(),
+        cause: cause_of(code),
+    };
     RemoteTask { failure: Some(failure), ..remote(RemoteState::Failed) }
 }
 

@@ -13,8 +13,7 @@ use super::scene::{NUMBER, Scene, keys, scene};
 use crate::api::conditions::{Reason, types};
 use crate::api::{self, DeletionPolicy, Phase};
 use crate::plan::seen::{
-    Call, Counters, Delivered, Keys, Remote, RemoteFailure, RemoteId, RemoteState, RemoteTask, Search,
-    Trouble, TroubleKind,
+    Call, Counters, Delivered, Keys, Remote, RemoteId, RemoteState, RemoteTask, Search, Trouble, TroubleKind,
 };
 use crate::plan::situation;
 use crate::plan::token::Token;
@@ -318,9 +317,6 @@ impl World {
         if call == Call::Create {
             self.scene.permit = None;
         }
-        if call == Call::Start {
-            self.scene.started_again_at = Some(self.now());
-        }
         let outcome = match fault {
             Fault::CrashBefore => {
                 self.crash();
@@ -336,6 +332,10 @@ impl World {
             Fault::NotSent => Err((TroubleKind::Transient, Delivered::No)),
             Fault::Refused(kind) => Err((kind, Delivered::Refused)),
         };
+        let lost = matches!(outcome, Err((_, Delivered::Unknown)));
+        if call == Call::Start && (outcome.is_ok() || lost) {
+            self.scene.started_again_at = Some(self.now());
+        }
         self.tick();
         self.stale_from = Some(self.now());
         match (fault, outcome) {
@@ -421,8 +421,7 @@ impl World {
                 }
                 (Turn::Check, Running) => Retrying,
                 (Turn::Fail, Running) => {
-                    task.failure =
-                        Some(RemoteFailure { code: "TRF.0151".into(), ..RemoteFailure::default() });
+                    task.failure = Some(super::scene::failed_with("TRF.0151").failure.unwrap());
                     Failed
                 }
                 (_, state) => state,
