@@ -22,7 +22,7 @@ async fn mutations(world: &World) -> usize {
 }
 
 /// Provokes a hundred passes, each by an annotation that means nothing, and holds the operator to silence.
-async fn stays_silent(world: &World, migration: &Migration<'_>) {
+pub(crate) async fn stays_silent(world: &World, migration: &Migration<'_>) {
     let api = world.api::<MigrationTask>();
     let called = mutations(world).await;
     let status = migration.status().await;

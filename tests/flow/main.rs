@@ -23,6 +23,7 @@ mod notification;
 mod process;
 mod secrets;
 mod sources;
+mod spec_walk;
 mod suspend;
 mod two_operators;
 mod undecodable;
