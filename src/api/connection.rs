@@ -240,6 +240,23 @@ pub struct Limits {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "i64", range(min = 1, max = 1000))]
     pub requests_per_second: Option<i64>,
+    /// Migration tasks created in 24 hours; default 1500 (OMS API reference 5.3.3). More wait in phase `Queued`. Of several
+    /// connections to one project the smallest number holds, here and below.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "i64", range(min = 1, max = 1_000_000))]
+    pub tasks_per_day: Option<i64>,
+    /// Migration tasks that wait at OMS at once; default 1500 (OMS API reference 5.3.3). More wait in phase `Queued`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "i64", range(min = 1, max = 1_000_000))]
+    pub waiting_tasks: Option<i64>,
+    /// Task groups created in 24 hours; default 100 (OMS API reference 5.5.2). More wait in phase `Queued`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "i64", range(min = 1, max = 1_000_000))]
+    pub groups_per_day: Option<i64>,
+    /// Sync tasks at once; default 5 (OMS API reference 5.4.3). More wait in phase `Queued`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "i64", range(min = 1, max = 1000))]
+    pub running_sync_tasks: Option<i64>,
 }
 
 /// What the operator knows about the connection.

@@ -38,7 +38,7 @@ pub use notification::{
 pub use runs::{Retries, Retry, RetryObjects, Runs};
 pub use status::{
     ByteCounts, CreateIntent, FailedObjects, Failure, ObjectCounts, ObservedCredentials, Phase,
-    PinnedConnection, Progress, TransferStatus,
+    PinnedConnection, Progress, QueueStatus, TransferStatus,
 };
 
 /// API group of every kind.

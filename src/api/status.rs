@@ -58,6 +58,10 @@ pub struct TransferStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Retries")]
     pub retries: Option<Retries>,
+    /// Its place among those that wait for room in a quota of the account; present only in phase `Queued`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "QueueStatus")]
+    pub queue: Option<QueueStatus>,
     /// When the operator tries again, where it waits for that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Time")]
@@ -110,6 +114,7 @@ impl Default for TransferStatus {
             create: None,
             suspended_at: None,
             retries: None,
+            queue: None,
             next_attempt_at: None,
             progress: None,
             started_at: None,
@@ -180,6 +185,20 @@ pub struct CreateIntent {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "MicroTime")]
     pub sent_at: Option<MicroTime>,
+}
+
+/// A place in the line. Namespaces take turns; within one the higher priority comes first, then the older object. Written at
+/// steps, at most once a minute.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct QueueStatus {
+    /// From 1, among all objects of the kind that wait for the same project.
+    #[schemars(range(min = 1))]
+    pub position: i64,
+    /// Not before this time, as far as known: others create too. Absent when that depends on what waits at OMS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Time")]
+    pub earliest_at: Option<Time>,
 }
 
 /// How far the task is, as of the last step; exact numbers are in the metrics.

@@ -68,7 +68,11 @@ async fn poll_with(
         let all = [RemoteState::Running, RemoteState::Waiting, RemoteState::Stopping, RemoteState::Stopped];
         for state in if fresh { all.to_vec() } else { states(&tracked) } {
             let at = clock.now();
-            for task in remote::list(kind, client, Some(state), Urgency::Poll).await?.0 {
+            let (listed, _) = remote::list(kind, client, Some(state), Urgency::Poll).await?;
+            if state == RemoteState::Waiting {
+                watched.queue.listed(listed.len(), at);
+            }
+            for task in listed {
                 if let Some(token) = &task.token {
                     marked.entry(token.object.clone()).or_default().push(task.clone());
                 }
@@ -125,7 +129,12 @@ pub(super) async fn show(
 }
 
 /// Scans all tasks of a project for marks of ours: complete, or an error.
-pub(super) async fn scan(kind: Kind, client: &Client, clock: &Clock) -> Result<Scan, oms::Error> {
+pub(super) async fn scan(
+    kind: Kind,
+    watched: &Watched,
+    client: &Client,
+    clock: &Clock,
+) -> Result<Scan, oms::Error> {
     let mut tries = 0;
     loop {
         tries += 1;
@@ -133,6 +142,7 @@ pub(super) async fn scan(kind: Kind, client: &Client, clock: &Clock) -> Result<S
         let (tasks, shrank) = remote::list(kind, client, None, Urgency::Create).await?;
         // What is deleted between two pages shifts the rest, and one of ours may have slipped through.
         if !shrank || tries == SCAN_TRIES {
+            watched.queue.scanned(&tasks, started_at);
             let mut by_mark: HashMap<ObjectMark, Vec<RemoteTask>> = HashMap::new();
             for task in tasks {
                 if let Some(token) = &task.token {
@@ -152,7 +162,7 @@ pub(super) fn spawn_scan(
     connection: String,
 ) {
     tokio::spawn(async move {
-        let result = scan(kind, &client, &engine.clock).await;
+        let result = scan(kind, project.of(kind), &client, &engine.clock).await;
         engine.metrics.search(if result.is_ok() { "complete" } else { "failed" });
         if let Err(error) = &result {
             let key = project.key();

@@ -28,6 +28,8 @@ pub(super) struct Memory<K> {
     pub(super) empty_scans: Vec<Timestamp>,
     /// When progress was stored last.
     pub(super) progress_at: Option<Timestamp>,
+    /// When its place in the line was stored last.
+    pub(super) place_at: Option<Timestamp>,
 }
 
 impl<K> Default for Memory<K> {
@@ -42,6 +44,7 @@ impl<K> Default for Memory<K> {
             stale_from: None,
             empty_scans: Vec::new(),
             progress_at: None,
+            place_at: None,
         }
     }
 }
@@ -59,6 +62,7 @@ impl<K> Memory<K> {
             stale_from,
             empty_scans,
             progress_at,
+            place_at,
         } = self;
         latest.is_none()
             && permit.is_none()
@@ -69,6 +73,7 @@ impl<K> Memory<K> {
             && stale_from.is_none()
             && empty_scans.is_empty()
             && progress_at.is_none()
+            && place_at.is_none()
     }
 }
 

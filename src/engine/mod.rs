@@ -11,6 +11,7 @@ mod kubernetes;
 mod look;
 mod memory;
 mod project;
+mod queue;
 mod remote;
 mod resolve;
 mod secrets;
@@ -202,6 +203,11 @@ impl Engine {
     ) {
         lock(&self.attempts).retain(|uid, _| object_exists(uid));
         self.migration_tasks.retain(&object_exists);
+        for project in self.projects.all() {
+            for kind in Kind::ALL {
+                project.of(kind).queue.retain(&object_exists);
+            }
+        }
         lock(&self.failures).retain(|uid, _| object_exists(uid));
         for kind in [ConnectionKind::Connection, ConnectionKind::ClusterConnection] {
             self.sessions.orphan(kind, |uid| connection_exists(kind, uid));

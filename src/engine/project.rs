@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::watched::Watched;
 use crate::oms;
+use crate::plan::queue::{Limits, Quota};
 use crate::plan::wish::Kind;
 
 /// Endpoint and project ID.
@@ -38,8 +39,9 @@ pub(super) struct Project {
     key: ProjectKey,
     /// The request budget of all calls.
     pub(super) budget: oms::Budget,
-    /// Clients of the connections that joined after their own keys worked, by connection UID, with their rate.
-    clients: Mutex<HashMap<String, (oms::Client, f64)>>,
+    /// Clients of the connections that joined after their own keys worked, by connection UID, with their rate and what
+    /// they say of quotas.
+    clients: Mutex<HashMap<String, (oms::Client, f64, Limits)>>,
     migration_tasks: Watched,
 }
 
@@ -66,10 +68,10 @@ impl Project {
     }
 
     /// A connection whose own keys listed this project joins; the rate is the minimum of the joined.
-    pub(super) fn join(&self, connection: &str, client: oms::Client, rate: f64) {
+    pub(super) fn join(&self, connection: &str, client: oms::Client, (rate, limits): (f64, Limits)) {
         let mut clients = lock(&self.clients);
-        clients.insert(connection.to_owned(), (client, rate));
-        let rate = clients.values().map(|(_, rate)| *rate).fold(f64::INFINITY, f64::min);
+        clients.insert(connection.to_owned(), (client, rate, limits));
+        let rate = clients.values().map(|(_, rate, _)| *rate).fold(f64::INFINITY, f64::min);
         drop(clients);
         self.budget.set_rate(rate);
     }
@@ -79,11 +81,18 @@ impl Project {
         lock(&self.clients).remove(connection);
     }
 
+    /// What the account may create of a kind: the minimum of what the joined connections say.
+    pub(super) fn quota(&self, kind: Kind) -> Quota {
+        let clients = lock(&self.clients);
+        let limits = clients.values().map(|(_, _, limits)| *limits).reduce(Limits::stricter);
+        limits.unwrap_or_default().of(kind)
+    }
+
     /// The clients that may look at the project, by connection UID.
     pub(super) fn clients(&self) -> Vec<(String, oms::Client)> {
         lock(&self.clients)
             .iter()
-            .map(|(connection, (client, _))| (connection.clone(), client.clone()))
+            .map(|(connection, (client, ..))| (connection.clone(), client.clone()))
             .collect()
     }
 }

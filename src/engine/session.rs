@@ -10,6 +10,7 @@ use super::project::{Project, ProjectKey};
 use super::secrets::BucketKeys;
 use crate::api::{ConnectionKind, PinnedConnection};
 use crate::oms;
+use crate::plan::queue::Limits;
 
 /// Permanent keys of a connection, which can serve for the destination bucket too.
 #[derive(Clone)]
@@ -41,6 +42,8 @@ pub(super) struct Session {
     pub(super) project: Arc<Project>,
     /// The rate that the connection allows.
     pub(super) rate: f64,
+    /// What the account may do.
+    pub(super) limits: Limits,
     /// Generation of the connection and version of its Secret, if it has one, that this was made from.
     pub(super) made_from: (i64, Option<String>),
     /// Whether OMS takes the keys, as far as known.
@@ -81,7 +84,7 @@ impl Sessions {
 
     /// Opens or renews a session.
     pub(super) fn open(&self, session: Session) {
-        session.project.join(&session.pinned.uid, session.client.clone(), session.rate);
+        session.project.join(&session.pinned.uid, session.client.clone(), (session.rate, session.limits));
         self.lock().insert(session.pinned.uid.clone(), session);
     }
 

@@ -1,11 +1,11 @@
-//! What is seen of the tasks of one kind in a project: the watched ones, the last scan, the gate for creates.
+//! What is seen of the tasks of one kind in a project: the watched ones, the last scan, the line for creates.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::queue::Queue;
 use super::wake::{Target, Waker};
 use super::wire;
 use crate::oms;
@@ -29,7 +29,11 @@ pub(super) struct Scan {
 
 /// The tasks of one kind in a project.
 #[derive(Default)]
-pub(super) struct Watched(Mutex<State>);
+pub(super) struct Watched {
+    state: Mutex<State>,
+    /// Who waits for room in a quota.
+    pub(super) queue: Queue,
+}
 
 #[derive(Default)]
 struct State {
@@ -41,7 +45,6 @@ struct State {
     marked: HashMap<ObjectMark, Vec<RemoteTask>>,
     /// Second tasks that are being removed: a list of another state no longer has them, so they are kept in mind.
     duplicates: HashMap<ObjectMark, Vec<RemoteTask>>,
-    quota_until: Option<Timestamp>,
     polling: bool,
     /// How many polls began.
     polls: u64,
@@ -161,21 +164,6 @@ impl Watched {
         }
     }
 
-    /// Until when no create is tried because a quota is full.
-    pub(super) fn quota_until(&self, now: Timestamp) -> Option<Timestamp> {
-        self.lock().quota_until.filter(|until| *until > now)
-    }
-
-    /// Closes the gate for creates.
-    pub(super) fn close_quota(&self, until: Timestamp) {
-        self.lock().quota_until = Some(until);
-    }
-
-    /// A create went through: there is room.
-    pub(super) fn open_quota(&self) {
-        self.lock().quota_until = None;
-    }
-
     /// Takes the poll and says which one it is, from 0; `None` when there is nothing to poll, when one is under way, or when it
     /// is not due. `next` is when the one after it is due.
     pub(super) fn begin_poll(&self, now: Timestamp, next: Timestamp) -> Option<u64> {
@@ -238,9 +226,6 @@ impl Watched {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-/// How long a quota gate stays closed after a refusal: OMS names no time.
-pub(super) const QUOTA_PAUSE: Duration = Duration::from_mins(5);

@@ -6,6 +6,7 @@
 pub mod cadence;
 pub mod connection;
 pub mod progress;
+pub mod queue;
 pub mod seen;
 pub mod situation;
 pub mod token;

@@ -136,6 +136,28 @@ pub struct RemoteTask {
     pub notification: Option<RemoteNotification>,
 }
 
+#[cfg(test)]
+impl RemoteTask {
+    /// A bare one, for tests.
+    pub(crate) fn numbered(id: u64, state: RemoteState) -> Self {
+        Self {
+            id: id.into(),
+            name: format!("task-{id}"),
+            state,
+            token: None,
+            windows: Vec::new(),
+            priority: None,
+            counters: Counters::default(),
+            failure: None,
+            can_retry_failed: false,
+            failed_list: None,
+            started_at: None,
+            took: Duration::ZERO,
+            notification: None,
+        }
+    }
+}
+
 /// What became of a notification.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RemoteNotification {

@@ -15,6 +15,7 @@ use crate::engine::session::Session;
 use crate::engine::{Engine, Error};
 use crate::oms::{self, ListTasks, Urgency};
 use crate::plan::connection::Refusal;
+use crate::plan::queue::Limits;
 use crate::plan::situation;
 
 pub(super) fn refuse(reason: Reason, message: impl Into<String>) -> Refusal {
@@ -97,6 +98,7 @@ impl Engine {
                 .as_ref()
                 .and_then(|limits| limits.requests_per_second)
                 .map_or(DEFAULT_RATE, |rate| rate as f64),
+            limits: spec.limits.as_ref().map_or_else(Limits::default, Limits::from),
             made_from: (
                 connection.meta().generation.unwrap_or_default(),
                 identity.secret.map(|(_, version)| version),

@@ -28,8 +28,13 @@ impl<K: Transfer> Pass<'_, K> {
                 let (Some(keys), Link::Up(up)) = (&self.sendable, &self.link) else { return };
                 let Some(result) = self.object.create(&client, &up.region, token, keys).await else { return };
                 let result = result.map(|created| {
+                    watched.queue.created(
+                        &self.uid(),
+                        &created.0,
+                        self.engine.clock.now(),
+                        &self.engine.waker,
+                    );
                     self.memory.created = Some(created);
-                    watched.open_quota();
                 });
                 (Call::Create, result)
             }
@@ -57,6 +62,7 @@ impl<K: Transfer> Pass<'_, K> {
             Step::Rest
             | Step::ReadKeys
             | Step::Search
+            | Step::LineUp
             | Step::Show
             | Step::AddFinalizer
             | Step::RemoveFinalizer { .. } => return,
@@ -68,9 +74,10 @@ impl<K: Transfer> Pass<'_, K> {
             }
             Err(error) => {
                 self.note_trouble(call, &error, self.engine.clock.now());
-                let quota = self.memory.trouble.as_ref().filter(|trouble| trouble.kind == TroubleKind::Quota);
-                if let (Call::Create, Some(quota)) = (call, quota) {
-                    watched.close_quota(quota.retry_at);
+                let full =
+                    self.memory.trouble.as_ref().is_some_and(|trouble| trouble.kind == TroubleKind::Quota);
+                if call == Call::Create && full {
+                    watched.queue.refused(&self.uid(), self.engine.clock.now());
                 }
             }
         }

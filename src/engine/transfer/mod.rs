@@ -3,6 +3,7 @@
 mod act;
 mod keys;
 mod kind;
+mod line;
 mod report;
 
 use std::sync::Arc;
@@ -26,12 +27,16 @@ use crate::api::conditions::Reason;
 use crate::api::{self, TransferStatus};
 use crate::oms::{self, Urgency};
 use crate::plan::cadence::spread;
+use crate::plan::queue::Turn;
 use crate::plan::seen::{Call, Keys, Link, Remote, RemoteId, Search, Trouble};
 use crate::plan::token::ObjectMark;
 use crate::plan::transfer::{LookAgain, Plan, Step, View, is_over, plan};
 
-/// Looks that one pass may need before it can decide: keys, the task, the scan, and one to spare.
-const LOOKS: usize = 4;
+/// Looks that one pass may need before it can decide: keys, the task, the scan, the line, and one to spare.
+const LOOKS: usize = 5;
+
+/// How long a place in the line stays as it was told.
+const PLACE_INTERVAL: Duration = Duration::from_mins(1);
 
 /// How long progress may stay below the next step without being stored.
 const PROGRESS_INTERVAL: Duration = Duration::from_mins(5);
@@ -51,6 +56,8 @@ struct Pass<'a, K> {
     keys: Keys,
     /// The keys themselves, for this pass only.
     sendable: Option<TransferKeys>,
+    /// Whether quotas let it create now, when that was asked.
+    turn: Option<Turn>,
 }
 
 impl Engine {
@@ -79,6 +86,7 @@ impl Engine {
             place: None,
             keys: Keys::NotRead,
             sendable: None,
+            turn: None,
         };
         let result = pass.run().await;
         let mut memory = pass.memory;
@@ -127,11 +135,13 @@ impl<K: Transfer> Pass<'_, K> {
             }
         }
         self.find_place();
+        self.hold_turn();
         for _ in 0..LOOKS {
             let now = self.engine.clock.now();
             let plan = self.plan(now);
             match plan.step {
                 Step::ReadKeys => self.read_keys().await?,
+                Step::LineUp => self.line_up(now),
                 Step::Show => {
                     if let Some(wait) = self.held_look(now) {
                         return Ok(self.after(wait));
@@ -245,7 +255,10 @@ impl<K: Transfer> Pass<'_, K> {
             permit: memory.permit,
             started_again_at: memory.started_again_at,
             trouble: memory.trouble.as_ref(),
-            quota_until: self.watched().and_then(|watched| watched.quota_until(now)),
+            turn: self.turn.as_ref(),
+            place_due: memory.place_at.is_none_or(|at| {
+                Duration::try_from(now.duration_since(at)).unwrap_or_default() >= PLACE_INTERVAL
+            }),
             progress_due,
         })
     }
@@ -340,6 +353,7 @@ impl<K: Transfer> Pass<'_, K> {
             // A process that was frozen may have lost the lease without having noticed.
             return Ok(self.after(Duration::from_secs(1)));
         }
+        self.leave_line(&plan);
         match &plan.step {
             Step::AddFinalizer => {
                 let mut finalizers = self.object.finalizers().to_vec();
@@ -422,6 +436,10 @@ impl<K: Transfer> Pass<'_, K> {
         }
         if stored.status().is_some_and(|status| status.task_id.is_some()) {
             self.memory.created = None;
+        }
+        let place = |object: &K| object.status().and_then(|status| status.queue.clone());
+        if place(&stored) != place(&self.object) {
+            self.memory.place_at = place(&stored).map(|_| now);
         }
         report::transition(self.engine, &self.object, &stored);
         report::notification(self.engine, &self.object, &stored);

@@ -93,7 +93,8 @@ fn pause(kind: TroubleKind, count: u32) -> Duration {
         TroubleKind::Missing | TroubleKind::Unknown | TroubleKind::Credentials | TroubleKind::Privacy => {
             (15, 300)
         }
-        TroubleKind::Quota => return super::watched::QUOTA_PAUSE,
+        // The line of those that wait has pauses of its own.
+        TroubleKind::Quota => (1, 1),
         TroubleKind::BucketCredentials | TroubleKind::Permission => (30, 600),
         TroubleKind::Invalid => (600, 600),
     };

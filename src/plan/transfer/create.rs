@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::{Draft, LookAgain, Plan, Step, later, words};
+use super::{Draft, LookAgain, Plan, Step, later, queue, words};
 use crate::api::conditions::Reason;
 use crate::api::{CreateIntent, Notification};
 use crate::plan::seen::{Call, Delivered, Keys, LinkUp, RemoteId, RemoteTask, Search, TroubleKind};
@@ -74,12 +74,6 @@ pub(super) fn plan_new(mut draft: Draft<'_>) -> Plan {
             return draft.keep(Step::Rest, LookAgain::after(again));
         }
     }
-    if let Some(until) = draft.view.quota_until {
-        draft.status.next_attempt_at = Some(whole_seconds(until));
-        let message = "A quota of the account at OMS is full. Nothing to do; the operator creates the task when there is room";
-        let again = LookAgain::after(draft.until(until));
-        return draft.finish(Situation::new(Row::Queued, Reason::QuotaExceeded, message), Step::Rest, again);
-    }
     if *draft.view.keys == Keys::NotRead {
         return draft.keep(Step::ReadKeys, None);
     }
@@ -91,6 +85,10 @@ pub(super) fn plan_new(mut draft: Draft<'_>) -> Plan {
         let again = LookAgain::after(draft.view.policy.secret_check_interval);
         return draft.finish(situation, Step::Rest, again);
     }
+    let draft = match queue::take_turn(draft) {
+        Ok(draft) => draft,
+        Err(plan) => return *plan,
+    };
     if !draft.has_finalizer() {
         return draft.keep(Step::AddFinalizer, None);
     }
@@ -155,7 +153,12 @@ pub(super) fn plan_under_way(mut draft: Draft<'_>) -> Plan {
     }
     match &intent.sent_at {
         None => {
-            // Nothing carries our mark. The next pass sends, and only the process that wrote this may.
+            // Nothing carries our mark. What the search saw may have filled a quota.
+            let mut draft = match queue::take_turn(draft) {
+                Ok(draft) => draft,
+                Err(plan) => return *plan,
+            };
+            // The next pass sends, and only the process that wrote this may.
             if let Some(create) = &mut draft.status.create {
                 create.sent_at = Some(exact(draft.view.now));
             }

@@ -8,6 +8,7 @@ mod cause;
 mod create;
 mod deletion;
 mod notification;
+mod queue;
 mod retry;
 mod run;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
+use super::queue::Turn;
 use super::seen::{Keys, Link, LinkUp, Remote, RemoteId, RemoteTask, Search, Trouble};
 use super::situation::{self, Situation};
 use super::token::{ObjectMark, Token};
@@ -72,8 +74,10 @@ pub struct View<'a> {
     pub started_again_at: Option<Timestamp>,
     /// What OMS said to the last call, when it was no success.
     pub trouble: Option<&'a Trouble>,
-    /// Until when the project's quota gate is closed.
-    pub quota_until: Option<Timestamp>,
+    /// Whether quotas let the object create now; `None`: it was not asked for in this pass.
+    pub turn: Option<&'a Turn>,
+    /// Whether it is time to store another place in the line.
+    pub place_due: bool,
     /// Whether it is time to store progress that has not reached the next step.
     pub progress_due: bool,
 }
@@ -118,6 +122,8 @@ pub enum Step {
     ReadKeys,
     /// Look: join the next scan of all tasks.
     Search,
+    /// Look: line up for a create, where a quota may be full.
+    LineUp,
     /// Look: read the recorded task.
     Show,
     /// Add the finalizer.
@@ -151,7 +157,7 @@ pub enum Step {
 impl Step {
     /// Whether it only looks.
     pub fn is_look(&self) -> bool {
-        matches!(self, Self::ReadKeys | Self::Search | Self::Show)
+        matches!(self, Self::ReadKeys | Self::Search | Self::LineUp | Self::Show)
     }
 }
 
@@ -354,6 +360,9 @@ impl<'a> Draft<'a> {
     fn finish(mut self, situation: Situation, step: Step, look_again: Option<LookAgain>) -> Plan {
         let verdict = situation::judge(situation.row, self.wish().lifecycle.ready_when, false);
         let generation = self.generation();
+        if situation.row != situation::Row::Queued {
+            self.status.queue = None;
+        }
         self.status.phase = Some(verdict.phase);
         self.status.observed_generation = generation;
         self.status.last_handled_reconcile_at = self.requested().cloned();

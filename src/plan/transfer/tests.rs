@@ -5,6 +5,7 @@ mod create;
 mod deletion;
 mod notification;
 mod properties;
+mod queue;
 mod retry;
 mod run;
 mod scene;

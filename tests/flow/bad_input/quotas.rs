@@ -25,9 +25,7 @@ async fn a_full_daily_quota_queues_the_object_until_there_is_room() {
     let queued = second.wait_phase(Phase::Queued).await;
     let words = ["Nothing to do", "the operator creates the task when there is room"];
     assert_told(&queued, Phase::Queued, "QuotaExceeded", &words);
-    let waiting = second
-        .wait("names the next attempt", |task| task.status.as_ref().unwrap().next_attempt_at.is_some())
-        .await;
+    let waiting = second.wait("names its place", |task| task.status.as_ref().unwrap().queue.is_some()).await;
     let status = waiting.status.unwrap();
     assert_eq!(
         (status.failure, status.retries, status.attempt),

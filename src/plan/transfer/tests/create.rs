@@ -75,15 +75,6 @@ fn a_reference_that_now_means_another_connection_is_told_and_never_followed() {
 }
 
 #[test]
-fn a_full_quota_queues_until_the_gate_opens() {
-    let (scene, plan) = scene().with(|scene| scene.quota_until = Some(at(300))).settled();
-    assert_eq!(told(&plan), (Phase::Queued, "QuotaExceeded", &Step::Rest));
-    assert_eq!(plan.status.next_attempt_at.as_ref().unwrap().0, at(300));
-    let plan = scene.now(301).with(|scene| scene.quota_until = None).plan();
-    assert_eq!(plan.step, Step::AddFinalizer);
-}
-
-#[test]
 fn keys_are_read_only_when_they_are_needed() {
     let unread = |scene: Scene| scene.with(|scene| scene.keys = Keys::NotRead);
     assert_eq!(unread(scene()).plan().step, Step::ReadKeys);

@@ -15,6 +15,7 @@ use crate::api::{
     Priority, ReadyWhen, Retries, Retry, RetryObjects, TransferStatus,
 };
 use crate::plan::progress;
+use crate::plan::queue::{Place, Turn};
 use crate::plan::seen::{
     Call, Counters, Delivered, Keys, Link, LinkUp, Remote, RemoteFailure, RemoteId, RemoteNotification,
     RemoteState, RemoteTask, Search, Trouble, TroubleKind, Window,
@@ -306,6 +307,17 @@ fn remotes() -> impl Strategy<Value = Remote> {
     ]
 }
 
+fn turns_in_line() -> impl Strategy<Value = Option<Turn>> {
+    let place = (1..50_usize, option::of(moment()));
+    prop_oneof![
+        6 => Just(Some(Turn::Now)),
+        1 => Just(None),
+        2 => place.prop_map(|(position, earliest)| {
+            Some(Turn::Later(Place { position, earliest_at: earliest.map(at) }))
+        }),
+    ]
+}
+
 prop_compose! {
     fn objects()(
         spec in specs().boxed(),
@@ -341,7 +353,8 @@ prop_compose! {
         permit in prop_oneof![2 => Just(None), 2 => Just(Some(None)), 1 => past().prop_map(|second| Some(Some(second)))],
         started_again in option::of(past()),
         trouble in option::of(troubles().boxed()).boxed(),
-        quota in option::weighted(0.2, NOW + 1..NOW + 300),
+        turn in turns_in_line().boxed(),
+        place_due in any::<bool>(),
         progress_due in any::<bool>(),
     ) -> Scene {
         scene.with(|scene| {
@@ -360,7 +373,8 @@ prop_compose! {
             };
             scene.started_again_at = started_again.map(at);
             scene.trouble = trouble;
-            scene.quota_until = quota.map(at);
+            scene.turn = turn;
+            scene.place_due = place_due;
             scene.progress_due = progress_due;
         })
     }
@@ -378,6 +392,7 @@ fn changes(step: &Step) -> Option<RemoteId> {
         Step::Rest
         | Step::ReadKeys
         | Step::Search
+        | Step::LineUp
         | Step::Show
         | Step::AddFinalizer
         | Step::RemoveFinalizer { .. }
@@ -454,6 +469,9 @@ fn check_status(scene: &Scene, plan: &Plan) {
     assert!(plan.status.observed_generation <= generation);
     if plan.status != scene.stored() && plan.status.phase.is_some() {
         assert!(situation::find(conditions, types::READY).is_some(), "a phase without Ready");
+    }
+    if plan.status != scene.stored() {
+        assert!(plan.status.queue.is_none() || plan.status.phase == Some(Phase::Queued), "{:?}", plan.status);
     }
     if plan.status.phase == Some(Phase::Succeeded) {
         assert!(holds(types::READY));

@@ -12,6 +12,7 @@ use crate::api::{
     self, ConnectionKind, CreateIntent, DeletionPolicy, MigrationTask, MigrationTaskSpec,
     ObservedCredentials, Phase, PinnedConnection, TransferStatus,
 };
+use crate::plan::queue::Turn;
 use crate::plan::seen::{
     Call, Counters, Delivered, FailureCause, Keys, Link, LinkUp, Remote, RemoteFailure, RemoteId,
     RemoteState, RemoteTask, Search, Trouble, TroubleKind,
@@ -140,7 +141,8 @@ pub(super) struct Scene {
     pub(super) permit: Option<Timestamp>,
     pub(super) started_again_at: Option<Timestamp>,
     pub(super) trouble: Option<Trouble>,
-    pub(super) quota_until: Option<Timestamp>,
+    pub(super) turn: Option<Turn>,
+    pub(super) place_due: bool,
     pub(super) progress_due: bool,
 }
 
@@ -174,7 +176,8 @@ pub(super) fn scene() -> Scene {
         permit: None,
         started_again_at: None,
         trouble: None,
-        quota_until: None,
+        turn: Some(Turn::Now),
+        place_due: true,
         progress_due: false,
     }
 }
@@ -320,7 +323,8 @@ impl Scene {
             permit: self.permit,
             started_again_at: self.started_again_at,
             trouble: self.trouble.as_ref(),
-            quota_until: self.quota_until,
+            turn: self.turn.as_ref(),
+            place_due: self.place_due,
             progress_due: self.progress_due,
         })
     }
