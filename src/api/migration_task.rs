@@ -119,12 +119,14 @@ impl JsonSchema for MigrationTask {
             generator,
             "MigrationTask copies objects of a bucket, or of a list of URLs, into an OBS bucket, once.",
         );
-        rules::freeze(&mut schema);
+        rules::without_status(&mut schema, &["members"]);
+        rules::freeze(&mut schema, ("MigrationTask", "task"));
         schema
     }
 }
 
-fn yes() -> bool {
+/// For serde's defaults.
+pub(super) fn yes() -> bool {
     true
 }
 

@@ -15,6 +15,8 @@ mod notification;
 mod rules;
 mod runs;
 mod status;
+#[expect(clippy::duplicated_attributes, reason = "each print column repeats the attribute names")]
+pub mod task_group;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
@@ -37,9 +39,10 @@ pub use notification::{
 };
 pub use runs::{Retries, Retry, RetryObjects, Runs};
 pub use status::{
-    ByteCounts, CreateIntent, FailedObjects, Failure, ObjectCounts, ObservedCredentials, Phase,
+    ByteCounts, CreateIntent, FailedObjects, Failure, Members, ObjectCounts, ObservedCredentials, Phase,
     PinnedConnection, Progress, QueueStatus, TransferStatus,
 };
+pub use task_group::{GroupType, TaskGroup, TaskGroupSpec};
 
 /// API group of every kind.
 pub const GROUP: &str = "oms-operator.io";
@@ -58,7 +61,7 @@ pub const PAUSED: &str = "oms-operator.io/paused";
 
 /// Every custom resource definition, in the order in which they are printed and committed.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    vec![Connection::crd(), ClusterConnection::crd(), MigrationTask::crd()]
+    vec![Connection::crd(), ClusterConnection::crd(), MigrationTask::crd(), TaskGroup::crd()]
 }
 
 /// Every definition as one YAML stream: what `oms-operator crds` prints and `kubectl apply -f -` takes.

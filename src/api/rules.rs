@@ -4,9 +4,12 @@
 //! refuse is refused by `kubectl apply`. What spans objects or depends on the account is a condition instead.
 //! Each function here is a schemars `transform` of the type that it is named after.
 
+mod task_group;
+
 use kube::core::{Reason, Rule};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
+pub(super) use task_group::task_group_spec;
 
 /// A name of a Kubernetes object (RFC 1123 subdomain).
 pub(super) const OBJECT_NAME: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
@@ -17,7 +20,7 @@ pub(super) const DATA_KEY: &str = "^[-._a-zA-Z0-9]+$";
 /// `hh:mm` on the 24-hour clock.
 pub(super) const TIME_OF_DAY: &str = "^([01][0-9]|2[0-3]):[0-5][0-9]$";
 
-/// Fields of a MigrationTask's spec that OMS cannot change in a task.
+/// Fields of the spec of a MigrationTask and of a TaskGroup that OMS cannot change in what was created.
 ///
 /// Everything else is live, waits until the task is not running (`priority`), or counts at the next start
 /// (credentials).
@@ -72,13 +75,13 @@ fn add(schema: &mut Schema, rules: impl IntoIterator<Item = Rule>) {
 
 /// One rule per frozen field, at the root: a rule on the field itself would not see it removed, and removing and
 /// adding it again would change it. Frozen is from the intent to create until a refusal clears that intent.
-fn frozen(field: &str) -> Rule {
+fn frozen(kind: Frozen, field: &str) -> Rule {
     let (new, old) = (format!("self.spec.{field}"), format!("oldSelf.spec.{field}"));
-    unchanged(field, &format!("{new} == {old}"))
+    unchanged(kind, field, &format!("{new} == {old}"))
 }
 
 /// A field that may change only as far as `same` allows when both have it.
-fn unchanged(field: &str, same: &str) -> Rule {
+fn unchanged((kind, thing): Frozen, field: &str, same: &str) -> Rule {
     let (new, old) = (format!("self.spec.{field}"), format!("oldSelf.spec.{field}"));
     forbidden(
         &format!("spec.{field}"),
@@ -87,19 +90,22 @@ fn unchanged(field: &str, same: &str) -> Rule {
              (has({new}) ? has({old}) && {same} : !has({old}))"
         ),
         format!(
-            "`{field}` is frozen, as OMS cannot change it in a task that was created: put it back, \
-             or create another MigrationTask and delete this one"
+            "`{field}` is frozen, as OMS cannot change it in a {thing} that was created: put it back, \
+             or create another {kind} and delete this one"
         ),
     )
 }
 
-/// Adds the rules about frozen fields to the root of a MigrationTask.
-pub(super) fn freeze(schema: &mut Schema) {
-    add(schema, FROZEN.map(frozen));
+/// A kind, and what it is at OMS.
+pub(super) type Frozen = (&'static str, &'static str);
+
+/// Adds the rules about frozen fields to the root of a MigrationTask or a TaskGroup.
+pub(super) fn freeze(schema: &mut Schema, kind: Frozen) {
+    add(schema, FROZEN.map(|field| frozen(kind, field)));
     // The key of a CDN, and how OMS keeps it, are sent again at every start.
     let same = ["domain", "protocol", "authenticationType"]
         .map(|member| format!("self.spec.source.cdn.{member} == oldSelf.spec.source.cdn.{member}"));
-    add(schema, [unchanged("source.cdn", &same.join(" && "))]);
+    add(schema, [unchanged(kind, "source.cdn", &same.join(" && "))]);
 }
 
 /// The root of a kind. `status` has a default: a tool that looks before the operator did sees that generation -1
@@ -116,6 +122,13 @@ pub(super) fn root<Spec: JsonSchema, Status: JsonSchema>(
         "required": ["spec"],
         "properties": { "spec": generator.subschema_for::<Spec>(), "status": status },
     })
+}
+
+/// Removes members of the common status that the kind does not have.
+pub(super) fn without_status(schema: &mut Schema, members: &[&str]) {
+    if let Some(Value::Object(status)) = schema.pointer_mut("/properties/status/properties") {
+        status.retain(|name, _| !members.contains(&name.as_str()));
+    }
 }
 
 /// The spec of a MigrationTask.
@@ -147,83 +160,90 @@ pub(super) fn migration_task_spec(schema: &mut Schema) {
                 "Types `object` and `prefix` take the names from `objectKeys`: remove `listFile`, \
              or choose type `list` or `url_list`",
             ),
-            invalid(
-                "source.cloudType",
-                "self.type != 'url_list' || self.source.cloudType == 'URLSource'",
-                "Type `url_list` copies from URLs: write `cloudType: URLSource`",
-            ),
-            invalid(
-                "source.cloudType",
-                "self.type == 'url_list' || self.source.cloudType != 'URLSource'",
-                "`URLSource` has no bucket: name the cloud of the bucket, or choose `type: url_list`",
-            ),
-            invalid(
-                "source.objectKeys",
-                "!has(self.source.objectKeys) || !has(self.destination.prefix) || self.source.objectKeys.all(key, \
-             bytes(self.destination.prefix + key).size() <= 1024)",
-                "`destination.prefix` and each of `objectKeys` together have at most 1024 bytes in UTF-8, \
-             as that is the longest name of an object: shorten one of them",
-            ),
-            forbidden(
-                "overwriteMode",
-                format!(
-                    "self.overwriteMode != 'CRC64_COMPARISON_OVERWRITE' || self.source.cloudType in {CRC64_CLOUDS}"
-                ),
-                "Only HuaweiCloud, Aliyun and Tencent keep a CRC64: use SIZE_LAST_MODIFIED_COMPARISON_OVERWRITE \
-             or NO_OVERWRITE for this cloud",
-            ),
-            forbidden(
-                "consistencyCheck",
-                format!("self.consistencyCheck != 'crc64' || self.source.cloudType in {CRC64_CLOUDS}"),
-                "Only HuaweiCloud, Aliyun and Tencent keep a CRC64: use size_last_modified for this cloud",
-            ),
-            forbidden(
-                "consistencyCheck",
-                "self.consistencyCheck != 'no_check' || self.type == 'url_list'",
-                "`no_check` is for type `url_list` only: use size_last_modified",
-            ),
-            required(
-                "acknowledge",
-                "self.overwriteMode != 'FULL_OVERWRITE' || (has(self.acknowledge) && 'FullOverwrite' in self.acknowledge)",
-                "`overwriteMode: FULL_OVERWRITE` replaces every object of the same name at the destination: \
-             add `acknowledge: [FullOverwrite]` if that is what you want",
-            ),
-            required(
-                "acknowledge",
-                "self.consistencyCheck != 'no_check' || (has(self.acknowledge) && 'NoCheck' in self.acknowledge)",
-                "`consistencyCheck: no_check` verifies nothing and can overwrite objects whatever the mode: \
-             add `acknowledge: [NoCheck]` if that is what you want",
-            ),
-            forbidden(
-                "enableRestore",
-                "!self.enableRestore || self.source.cloudType != 'URLSource'",
-                "URLs cannot be restored from an archive: remove `enableRestore`",
-            ),
-            forbidden(
-                "enableRequesterPays",
-                "!self.enableRequesterPays || self.source.cloudType != 'URLSource'",
-                "URLs have no requester to bill: remove `enableRequesterPays`",
-            ),
-            invalid(
-                "migrateSince",
-                "!has(self.migrateSince) || (int(self.migrateSince) > 0 && timestamp(int(self.migrateSince)) == \
-             self.migrateSince)",
-                "OMS counts whole seconds since 1970: write a later time without fractions of a second, \
-             for example \"2024-01-01T00:00:00Z\"",
-            ),
-            invalid(
-                "bandwidthPolicy",
-                "!has(self.bandwidthPolicy) || self.bandwidthPolicy.all(a, a.start >= a.end || \
-             self.bandwidthPolicy.exists_one(b, a.start < b.end && b.start < a.end))",
-                "The windows overlap: let each end before, or when, the next one starts",
-            ),
-            invalid(
-                "description",
-                r#"!has(self.description) || !self.description.matches('[\\^<>&"\'()]')"#,
-                "OMS refuses the characters ^ < > & \" ' ( and ) in a description: leave them out",
-            ),
         ],
     );
+    add(schema, copying());
+}
+
+/// What MigrationTask and TaskGroup have in common.
+fn copying() -> Vec<Rule> {
+    vec![
+        invalid(
+            "source.cloudType",
+            "self.type != 'url_list' || self.source.cloudType == 'URLSource'",
+            "Type `url_list` copies from URLs: write `cloudType: URLSource`",
+        ),
+        invalid(
+            "source.cloudType",
+            "self.type == 'url_list' || self.source.cloudType != 'URLSource'",
+            "`URLSource` has no bucket: name the cloud of the bucket, or choose `type: url_list`",
+        ),
+        invalid(
+            "source.objectKeys",
+            "!has(self.source.objectKeys) || !has(self.destination.prefix) || self.source.objectKeys.all(key, \
+             bytes(self.destination.prefix + key).size() <= 1024)",
+            "`destination.prefix` and each of `objectKeys` together have at most 1024 bytes in UTF-8, \
+             as that is the longest name of an object: shorten one of them",
+        ),
+        forbidden(
+            "overwriteMode",
+            format!(
+                "self.overwriteMode != 'CRC64_COMPARISON_OVERWRITE' || self.source.cloudType in {CRC64_CLOUDS}"
+            ),
+            "Only HuaweiCloud, Aliyun and Tencent keep a CRC64: use SIZE_LAST_MODIFIED_COMPARISON_OVERWRITE \
+             or NO_OVERWRITE for this cloud",
+        ),
+        forbidden(
+            "consistencyCheck",
+            format!("self.consistencyCheck != 'crc64' || self.source.cloudType in {CRC64_CLOUDS}"),
+            "Only HuaweiCloud, Aliyun and Tencent keep a CRC64: use size_last_modified for this cloud",
+        ),
+        forbidden(
+            "consistencyCheck",
+            "self.consistencyCheck != 'no_check' || self.type == 'url_list'",
+            "`no_check` is for type `url_list` only: use size_last_modified",
+        ),
+        required(
+            "acknowledge",
+            "self.overwriteMode != 'FULL_OVERWRITE' || (has(self.acknowledge) && 'FullOverwrite' in self.acknowledge)",
+            "`overwriteMode: FULL_OVERWRITE` replaces every object of the same name at the destination: \
+             add `acknowledge: [FullOverwrite]` if that is what you want",
+        ),
+        required(
+            "acknowledge",
+            "self.consistencyCheck != 'no_check' || (has(self.acknowledge) && 'NoCheck' in self.acknowledge)",
+            "`consistencyCheck: no_check` verifies nothing and can overwrite objects whatever the mode: \
+             add `acknowledge: [NoCheck]` if that is what you want",
+        ),
+        forbidden(
+            "enableRestore",
+            "!self.enableRestore || self.source.cloudType != 'URLSource'",
+            "URLs cannot be restored from an archive: remove `enableRestore`",
+        ),
+        forbidden(
+            "enableRequesterPays",
+            "!self.enableRequesterPays || self.source.cloudType != 'URLSource'",
+            "URLs have no requester to bill: remove `enableRequesterPays`",
+        ),
+        invalid(
+            "migrateSince",
+            "!has(self.migrateSince) || (int(self.migrateSince) > 0 && timestamp(int(self.migrateSince)) == \
+             self.migrateSince)",
+            "OMS counts whole seconds since 1970: write a later time without fractions of a second, \
+             for example \"2024-01-01T00:00:00Z\"",
+        ),
+        invalid(
+            "bandwidthPolicy",
+            "!has(self.bandwidthPolicy) || self.bandwidthPolicy.all(a, a.start >= a.end || \
+             self.bandwidthPolicy.exists_one(b, a.start < b.end && b.start < a.end))",
+            "The windows overlap: let each end before, or when, the next one starts",
+        ),
+        invalid(
+            "description",
+            r#"!has(self.description) || !self.description.matches('[\\^<>&"\'()]')"#,
+            "OMS refuses the characters ^ < > & \" ' ( and ) in a description: leave them out",
+        ),
+    ]
 }
 
 /// A source.

@@ -70,6 +70,10 @@ pub struct TransferStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Progress")]
     pub progress: Option<Progress>,
+    /// The tasks that OMS made of the group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Members")]
+    pub members: Option<Members>,
     /// When OMS began the transfer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Time")]
@@ -117,6 +121,7 @@ impl Default for TransferStatus {
             queue: None,
             next_attempt_at: None,
             progress: None,
+            members: None,
             started_at: None,
             finished_at: None,
             failure: None,
@@ -255,6 +260,33 @@ pub struct ObjectCounts {
     /// Skipped, because the destination has them or the filter leaves them out.
     #[schemars(range(min = 0), extend("format" = "int64"))]
     pub skipped: u64,
+}
+
+/// The tasks of a group, as of the last count.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Members {
+    /// Tasks of the whole group; final once OMS has created them all.
+    #[schemars(range(min = 0), extend("format" = "int64"))]
+    pub total: u64,
+    /// Created so far.
+    #[schemars(range(min = 0), extend("format" = "int64"))]
+    pub created: u64,
+    /// Waiting in OMS's queue.
+    #[schemars(range(min = 0), extend("format" = "int64"))]
+    pub waiting: u64,
+    /// Running, or being checked or stopped.
+    #[schemars(range(min = 0), extend("format" = "int64"))]
+    pub running: u64,
+    /// Stopped.
+    #[schemars(range(min = 0), extend("format" = "int64"))]
+    pub paused: u64,
+    /// Failed.
+    #[schemars(range(min = 0), extend("format" = "int64"))]
+    pub failed: u64,
+    /// Finished well.
+    #[schemars(range(min = 0), extend("format" = "int64"))]
+    pub complete: u64,
 }
 
 /// Why it failed or was refused.
