@@ -14,7 +14,7 @@ use kube::{
     api::{Patch, PatchParams},
 };
 use oms_operator::{
-    api::{self, ClusterConnection, Connection, MigrationTask},
+    api::{self, ClusterConnection, Connection, MigrationTask, TaskGroup},
     dev::{ControlPlane, crds},
 };
 use serde::Deserialize;
@@ -109,7 +109,7 @@ fn fields_in(value: &Value, path: &str, found: &mut BTreeSet<String>) {
 #[test]
 fn the_examples_together_show_every_field() {
     let (mut wanted, mut shown) = (BTreeSet::new(), BTreeSet::new());
-    for definition in [MigrationTask::crd(), Connection::crd(), ClusterConnection::crd()] {
+    for definition in [MigrationTask::crd(), TaskGroup::crd(), Connection::crd(), ClusterConnection::crd()] {
         let kind = &definition.spec.names.kind;
         let schema = serde_json::to_value(&definition.spec.versions[0].schema).unwrap();
         let spec = &schema["openAPIV3Schema"]["properties"]["spec"];
@@ -117,6 +117,12 @@ fn the_examples_together_show_every_field() {
     }
     // One kind shows what the other shares with it.
     wanted.retain(|path| !path.starts_with("ClusterConnection") || path.contains("allowedNamespaces"));
+    // What a group shares with a task is shown by tasks; lists are another thing there.
+    let of_tasks = wanted.clone();
+    wanted.retain(|path| match path.strip_prefix("TaskGroup.") {
+        Some(field) => field.contains("listFile") || !of_tasks.contains(&format!("MigrationTask.{field}")),
+        None => true,
+    });
     // The server's own type, shown by `matchLabels`; and key names, shown once per kind of key.
     wanted.retain(|path| !path.contains(".matchExpressions") && !path.contains(".secretRef.keys."));
     wanted.extend(
@@ -145,12 +151,19 @@ fn the_examples_together_show_every_field() {
 
 #[test]
 fn the_examples_together_show_every_type_cloud_and_policy() {
-    let specs: Vec<Value> = examples()
-        .iter()
-        .flat_map(|(_, text)| documents(text))
-        .filter(|document| document["kind"] == "MigrationTask")
-        .map(|document| document["spec"].clone())
-        .collect();
+    let of_kind = |kind: &str| -> Vec<Value> {
+        examples()
+            .iter()
+            .flat_map(|(_, text)| documents(text))
+            .filter(|document| document["kind"] == kind)
+            .map(|document| document["spec"].clone())
+            .collect()
+    };
+    let groups = of_kind("TaskGroup");
+    for value in ["prefix", "list", "url_list"] {
+        assert!(groups.iter().any(|spec| spec["type"] == value), "no example of a group has type: {value}");
+    }
+    let specs = of_kind("MigrationTask");
     let schema = serde_json::to_value(&MigrationTask::crd().spec.versions[0].schema).unwrap();
     let properties = &schema["openAPIV3Schema"]["properties"]["spec"]["properties"];
     for field in ["type", "deletionPolicy", "readyWhen", "consistencyCheck"] {

@@ -106,6 +106,8 @@ reasons! {
     SecretNotFound,
     /// The Secret lacks a key, or it holds nothing usable.
     SecretKeyMissing,
+    /// The Secret holds temporary keys, and OMS takes permanent ones only for this kind.
+    TemporaryKeysNotAllowed,
     /// The keys could be read.
     CredentialsResolved,
     /// OMS, IAM or a bucket refused the keys.

@@ -8,7 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BandwidthWindow, ConsistencyCheck, Destination, Lifecycle, Notification, OverwriteMode, Source,
+    BandwidthWindow, ConsistencyCheck, Destination, Lifecycle, Notification, OverwriteMode, Runs, Source,
     TransferStatus, migration_task, rules,
 };
 
@@ -108,6 +108,9 @@ pub struct TaskGroupSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = 214))]
     pub description: Option<String>,
+    /// How often it copies.
+    #[serde(flatten)]
+    pub runs: Runs,
     /// How the operator treats the group.
     #[serde(flatten)]
     pub lifecycle: Lifecycle,

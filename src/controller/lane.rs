@@ -21,10 +21,9 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{ClusterConnection, Connection, MigrationTask, Phase};
+use crate::api::{ClusterConnection, Connection, MigrationTask, Phase, TaskGroup, TransferStatus};
 use crate::config::Watch;
-use crate::engine::{Target, Waker};
-use crate::plan::wish::Kind;
+use crate::engine::{Stores, Waker};
 
 /// How long one pass may take; above every deadline within it.
 pub(super) const PASS_LIMIT: Duration = Duration::from_mins(5);
@@ -184,10 +183,19 @@ pub(super) trait Recorded {
 
 impl Recorded for MigrationTask {
     fn record(&self) -> (i64, Option<&str>) {
-        let status = self.status.as_ref();
-        let observed = status.map_or(-1, |status| status.observed_generation);
-        (observed, status.and_then(|status| status.task_id.as_deref()))
+        recorded_in(self.status.as_ref())
     }
+}
+
+impl Recorded for TaskGroup {
+    fn record(&self) -> (i64, Option<&str>) {
+        recorded_in(self.status.as_ref())
+    }
+}
+
+fn recorded_in(status: Option<&TransferStatus>) -> (i64, Option<&str>) {
+    let observed = status.map_or(-1, |status| status.observed_generation);
+    (observed, status.and_then(|status| status.task_id.as_deref()))
 }
 
 impl Recorded for Connection {
@@ -212,7 +220,7 @@ fn recorded<K: Recorded>(object: &DeserializeGuard<K>) -> Option<u64> {
 
 /// Wakes the unfinished tasks of namespaces.
 pub(super) async fn wake_namespaces(
-    tasks: Vec<StoreOf<MigrationTask>>,
+    stores: Stores,
     waker: Waker,
     mut namespaces: mpsc::UnboundedReceiver<Option<String>>,
     stop: CancellationToken,
@@ -226,14 +234,12 @@ pub(super) async fn wake_namespaces(
             stop.cancelled().await;
             return;
         };
-        for task in tasks.iter().flat_map(Store::state) {
-            let phase =
-                task.0.as_ref().ok().and_then(|task| task.status.as_ref()).and_then(|status| status.phase);
+        stores.each(|object| {
+            let phase = object.status.and_then(|status| status.phase);
             let over = matches!(phase, Some(Phase::Succeeded | Phase::SucceededWithFailures));
-            if !over && (namespace.is_none() || task.namespace() == namespace) {
-                let (namespace, name) = (task.namespace().unwrap_or_default(), task.name_any());
-                waker.wake(&Target { kind: Kind::MigrationTask, namespace, name });
+            if !over && (namespace.is_none() || object.meta.namespace == namespace) {
+                waker.wake(&object.target());
             }
-        }
+        });
     }
 }

@@ -9,7 +9,7 @@
 mod lane;
 mod pulse;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::lane::{Lanes, Pass};
 use self::pulse::Pulse;
-use crate::api::{ClusterConnection, Connection, ConnectionKind, MANAGER, MigrationTask, Phase};
+use crate::api::{ClusterConnection, Connection, ConnectionKind, MANAGER, MigrationTask, Phase, TaskGroup};
 use crate::config::{AmbientCredentials, Config, Watch};
 use crate::engine::{
     self, AmbientUse, AnyConnection, Clock, Engine, Queues, Settings, Stores, Transfer, Waker,
@@ -32,6 +32,7 @@ use crate::engine::{
 use crate::leader::{Candidacy, Claim, Leadership};
 use crate::oms::{Ambient, AmbientSettings};
 use crate::plan::transfer::Policy;
+use crate::plan::wish::Kind;
 use crate::telemetry::{Events, Health, Metrics, http};
 
 /// How often counts are refreshed and the forgotten is forgotten.
@@ -131,11 +132,13 @@ async fn lead(
     let (waker, queues) = Waker::new();
     let Queues {
         migration_tasks: task_queue,
+        task_groups: group_queue,
         connections: connection_queue,
         cluster_connections: cluster_queue,
         namespaces,
     } = queues;
     let tasks = Lanes::<MigrationTask>::namespaced(&client, &config.watch, task_queue);
+    let groups = Lanes::<TaskGroup>::namespaced(&client, &config.watch, group_queue);
     let connections = Lanes::<Connection>::namespaced(&client, &config.watch, connection_queue);
     // A namespaced install has Roles only, so nothing of the whole cluster.
     let cluster_connections =
@@ -144,6 +147,7 @@ async fn lead(
         connections: connections.stores(),
         cluster_connections: cluster_connections.as_ref().and_then(|lanes| lanes.stores().pop()),
         migration_tasks: tasks.stores(),
+        task_groups: groups.stores(),
     };
     let events = Events::new(client.clone(), MANAGER, &config.identity, metrics.clone());
     let engine = Arc::new(Engine::new(
@@ -155,13 +159,18 @@ async fn lead(
         (metrics, events.clone()),
     ));
     let pulse = Pulse::new(health.component("passes", HEALTHY));
-    let task_stores = tasks.stores();
     let mut connections_filled = connections.filled();
     connections_filled.extend(cluster_connections.iter().flat_map(Lanes::filled));
     let mut filled = tasks.filled();
+    filled.extend(groups.filled());
     filled.extend(connections_filled.iter().cloned());
     let work = [
         tokio::spawn(tasks.run(
+            pass_of(&engine, &pulse, connections_filled.clone()),
+            usize::from(config.concurrency),
+            stop.clone(),
+        )),
+        tokio::spawn(groups.run(
             pass_of(&engine, &pulse, connections_filled),
             usize::from(config.concurrency),
             stop.clone(),
@@ -174,7 +183,7 @@ async fn lead(
             }
             None => future::Either::Right(stop.clone().cancelled_owned()),
         }),
-        tokio::spawn(lane::wake_namespaces(task_stores.clone(), waker, namespaces, stop.clone())),
+        tokio::spawn(lane::wake_namespaces(stores.clone(), waker, namespaces, stop.clone())),
         tokio::spawn(poll(
             Arc::clone(&engine),
             health.component("poller", HEALTHY),
@@ -183,7 +192,6 @@ async fn lead(
         )),
         tokio::spawn(keep_house(
             Arc::clone(&engine),
-            task_stores.clone(),
             stores.clone(),
             filled.clone(),
             (health.component("housekeeping", HEALTHY), stop.clone()),
@@ -340,8 +348,7 @@ async fn poll(
 
 async fn keep_house(
     engine: Arc<Engine>,
-    tasks: Vec<lane::StoreOf<MigrationTask>>,
-    connections: Stores,
+    stores: Stores,
     filled: Vec<watch::Receiver<bool>>,
     (beat, stop): (crate::telemetry::Beat, CancellationToken),
 ) {
@@ -357,22 +364,22 @@ async fn keep_house(
         }
         let mut uids = HashSet::new();
         let mut pinned = HashSet::new();
-        let mut counts = std::collections::BTreeMap::<&'static str, u64>::new();
-        for task in tasks.iter().flat_map(kube::runtime::reflector::Store::state) {
-            uids.extend(task.uid());
-            let Some(status) = task.0.as_ref().ok().and_then(|task| task.status.as_ref()) else { continue };
+        let mut counts: HashMap<Kind, BTreeMap<&'static str, u64>> = HashMap::new();
+        stores.each(|object| {
+            uids.extend(object.meta.uid.clone());
+            let Some(status) = object.status else { return };
             pinned.extend(status.connection.as_ref().map(|connection| connection.uid.clone()));
             if let Some(phase) = status.phase {
-                *counts.entry(name_of(phase)).or_default() += 1;
+                *counts.entry(object.kind).or_default().entry(name_of(phase)).or_default() += 1;
             }
-        }
-        let existing: HashSet<_> = connections
+        });
+        let existing: HashSet<_> = stores
             .connections
             .iter()
             .flat_map(kube::runtime::reflector::Store::state)
             .filter_map(|object| object.uid())
             .collect();
-        let existing_cluster: HashSet<_> = connections
+        let existing_cluster: HashSet<_> = stores
             .cluster_connections
             .iter()
             .flat_map(kube::runtime::reflector::Store::state)
@@ -389,7 +396,9 @@ async fn keep_house(
             |uid| pinned.contains(uid),
         );
         engine.mend_protection();
-        engine.metrics().set_phase_counts("MigrationTask", counts);
+        for kind in Kind::ALL {
+            engine.metrics().set_phase_counts(kind.as_str(), counts.remove(&kind).unwrap_or_default());
+        }
         engine.metrics().set_progress(engine.running());
         beat.ok();
     }

@@ -65,8 +65,7 @@ async fn poll_with(
     let fresh = watched.is_new() && !tracked.is_empty();
     if fresh || tracked.len() > FEW {
         let mut marked: HashMap<ObjectMark, Vec<RemoteTask>> = HashMap::new();
-        let all = [RemoteState::Running, RemoteState::Waiting, RemoteState::Stopping, RemoteState::Stopped];
-        for state in if fresh { all.to_vec() } else { states(&tracked) } {
+        for state in if fresh { every_state(kind) } else { states(kind, &tracked) } {
             let at = clock.now();
             let (listed, _) = remote::list(kind, client, Some(state), Urgency::Poll).await?;
             if state == RemoteState::Waiting {
@@ -89,12 +88,32 @@ async fn poll_with(
     Ok(tracked.len())
 }
 
+/// Every state in which one may be that is not at its end.
+fn every_state(kind: Kind) -> Vec<RemoteState> {
+    let mut all =
+        vec![RemoteState::Running, RemoteState::Waiting, RemoteState::Stopping, RemoteState::Stopped];
+    if kind == Kind::TaskGroup {
+        all.push(RemoteState::Creating);
+    }
+    all
+}
+
 /// The lists in which the tasks are expected: where they were seen last, and running for those that waited.
-fn states(tracked: &[(RemoteId, Option<RemoteState>)]) -> Vec<RemoteState> {
+fn states(kind: Kind, tracked: &[(RemoteId, Option<RemoteState>)]) -> Vec<RemoteState> {
     let any = |seen: &[Option<RemoteState>]| tracked.iter().any(|(_, state)| seen.contains(state));
     let mut wanted = Vec::new();
-    if any(&[None, Some(RemoteState::Waiting), Some(RemoteState::Running), Some(RemoteState::Retrying)]) {
+    let creating = Some(RemoteState::Creating);
+    if any(&[
+        None,
+        Some(RemoteState::Waiting),
+        Some(RemoteState::Running),
+        Some(RemoteState::Retrying),
+        creating,
+    ]) {
         wanted.push(RemoteState::Running);
+    }
+    if kind == Kind::TaskGroup && any(&[None, Some(RemoteState::Waiting), creating]) {
+        wanted.push(RemoteState::Creating);
     }
     if any(&[None, Some(RemoteState::Waiting)]) {
         wanted.push(RemoteState::Waiting);
@@ -189,6 +208,7 @@ mod tests {
 
     #[test]
     fn only_lists_in_which_a_task_can_be_are_read() {
+        let states = |tracked: &[_]| super::states(Kind::MigrationTask, tracked);
         assert_eq!(states(&[(RemoteId::from(1), Some(RemoteState::Running))]), [RemoteState::Running]);
         assert_eq!(states(&[(RemoteId::from(1), None)]), [RemoteState::Running, RemoteState::Waiting]);
         assert_eq!(

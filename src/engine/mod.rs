@@ -3,6 +3,7 @@
 //! A pass makes at most one mutation and then looks again, so every point at which the process can die lies between
 //! two passes. What a pass decides is in [`crate::plan`]; what it does is here, and small.
 
+mod cached;
 mod clock;
 mod connection;
 mod error;
@@ -30,6 +31,7 @@ use project::{ProjectKey, Projects};
 use session::Sessions;
 use watched::Watched;
 
+pub use cached::Cached;
 pub use clock::Clock;
 pub use connection::AnyConnection;
 pub use error::Error;
@@ -38,7 +40,7 @@ pub use resolve::Stores;
 pub use transfer::Transfer;
 pub use wake::{Queues, Target, Waker};
 
-use crate::api::{ConnectionKind, MigrationTask};
+use crate::api::{ConnectionKind, MigrationTask, TaskGroup};
 use crate::oms;
 use crate::plan::cadence::next_poll;
 use crate::plan::transfer::Policy;
@@ -106,6 +108,7 @@ pub struct Engine {
     attempts: Mutex<HashMap<String, Attempt>>,
     projects: Projects,
     migration_tasks: Memories<MigrationTask>,
+    task_groups: Memories<TaskGroup>,
     /// Passes in a row that failed on the Kubernetes side, by object UID.
     failures: Mutex<HashMap<String, u32>>,
     waker: Waker,
@@ -132,6 +135,7 @@ impl Engine {
             attempts: Mutex::default(),
             projects: Projects::default(),
             migration_tasks: Memories::default(),
+            task_groups: Memories::default(),
             failures: Mutex::default(),
             waker,
             metrics,
@@ -203,6 +207,7 @@ impl Engine {
     ) {
         lock(&self.attempts).retain(|uid, _| object_exists(uid));
         self.migration_tasks.retain(&object_exists);
+        self.task_groups.retain(&object_exists);
         for project in self.projects.all() {
             for kind in Kind::ALL {
                 project.of(kind).queue.retain(&object_exists);

@@ -43,6 +43,7 @@ pub(super) struct Project {
     /// they say of quotas.
     clients: Mutex<HashMap<String, (oms::Client, f64, Limits)>>,
     migration_tasks: Watched,
+    task_groups: Watched,
 }
 
 impl Project {
@@ -52,6 +53,7 @@ impl Project {
             budget: oms::Budget::new(DEFAULT_RATE),
             clients: Mutex::default(),
             migration_tasks: Watched::default(),
+            task_groups: Watched::default(),
         }
     }
 
@@ -64,6 +66,7 @@ impl Project {
     pub(super) fn of(&self, kind: Kind) -> &Watched {
         match kind {
             Kind::MigrationTask => &self.migration_tasks,
+            Kind::TaskGroup => &self.task_groups,
         }
     }
 

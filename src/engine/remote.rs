@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use super::wire;
 use crate::oms::{
-    self, BandwidthWindow, BatchUpdateTasks, Client, ListTasks, TaskId, TaskSelection, TaskStatus, Urgency,
+    self, BandwidthWindow, BatchUpdateTasks, Client, ListTaskGroup, ListTasks, TaskId, TaskSelection,
+    TaskStatus, Urgency,
 };
 use crate::plan::seen::{RemoteId, RemoteState, RemoteTask};
 use crate::plan::wish::Kind;
@@ -26,6 +27,7 @@ pub(super) async fn show(
 ) -> Result<RemoteTask, oms::Error> {
     match kind {
         Kind::MigrationTask => client.show_task(task_id(id), urgency).await.map(wire::task::seen),
+        Kind::TaskGroup => client.show_task_group(id.as_str(), urgency).await.map(wire::group::seen),
     }
 }
 
@@ -38,6 +40,7 @@ pub(super) async fn stop(
 ) -> Result<(), oms::Error> {
     match kind {
         Kind::MigrationTask => client.stop_task(task_id(id), urgency).await,
+        Kind::TaskGroup => client.stop_task_group(id.as_str(), urgency).await,
     }
 }
 
@@ -50,6 +53,7 @@ pub(super) async fn delete(
 ) -> Result<(), oms::Error> {
     let deleted = match kind {
         Kind::MigrationTask => client.delete_task(task_id(id), urgency).await,
+        Kind::TaskGroup => client.delete_task_group(id.as_str(), urgency).await,
     };
     match deleted {
         Err(error) if error.is_not_found() => Ok(()),
@@ -67,6 +71,7 @@ pub(super) async fn set_bandwidth(
 ) -> Result<(), oms::Error> {
     match kind {
         Kind::MigrationTask => client.update_bandwidth_policy(task_id(id), windows, urgency).await,
+        Kind::TaskGroup => client.update_task_group(id.as_str(), windows, urgency).await,
     }
 }
 
@@ -99,6 +104,7 @@ pub(super) async fn list(
     loop {
         let (page, got, count) = match kind {
             Kind::MigrationTask => page_of_tasks(client, state, offset, urgency).await?,
+            Kind::TaskGroup => page_of_groups(client, state, offset, urgency).await?,
         };
         shrank |= count < most;
         most = most.max(count);
@@ -123,11 +129,28 @@ async fn page_of_tasks(
         RemoteState::Failed => TaskStatus::Failed,
         RemoteState::Succeeded => TaskStatus::Succeeded,
         RemoteState::Stopping => TaskStatus::Stopping,
-        RemoteState::Running | RemoteState::Retrying | RemoteState::Unknown => TaskStatus::Running,
+        RemoteState::Running
+        | RemoteState::Retrying
+        | RemoteState::Creating
+        | RemoteState::Deleting
+        | RemoteState::Unknown => TaskStatus::Running,
     });
     let query = ListTasks { status, limit: PAGE, offset, ..ListTasks::default() };
     let page = client.list_tasks(&query, urgency).await?;
     let got = page.tasks.len() as u64;
     let alone = page.tasks.into_iter().filter(wire::task::stands_alone).map(wire::task::seen);
     Ok((alone.collect(), got, page.count))
+}
+
+/// A page of groups, the number of its records, and how many there are in all.
+async fn page_of_groups(
+    client: &Client,
+    state: Option<RemoteState>,
+    offset: u64,
+    urgency: Urgency,
+) -> Result<(Vec<RemoteTask>, u64, u64), oms::Error> {
+    let query = ListTaskGroup { status: state.and_then(wire::group::status), limit: PAGE, offset };
+    let page = client.list_task_group(&query, urgency).await?;
+    let got = page.groups.len() as u64;
+    Ok((page.groups.into_iter().map(wire::group::seen).collect(), got, page.count))
 }

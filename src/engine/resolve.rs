@@ -16,7 +16,7 @@ use super::{Engine, Error};
 use crate::api::conditions::{Reason, types};
 use crate::api::{
     self, AllowedNamespaces, ClusterConnection, Connection, ConnectionKind, ConnectionRef, MigrationTask,
-    PinnedConnection,
+    PinnedConnection, TaskGroup,
 };
 use crate::plan::connection::{Protection, protect};
 use crate::plan::seen::{Link, LinkUp};
@@ -31,6 +31,8 @@ pub struct Stores {
     pub cluster_connections: Option<Store<DeserializeGuard<ClusterConnection>>>,
     /// MigrationTasks.
     pub migration_tasks: Vec<Store<DeserializeGuard<MigrationTask>>>,
+    /// TaskGroups.
+    pub task_groups: Vec<Store<DeserializeGuard<TaskGroup>>>,
 }
 
 /// What resolving found.
@@ -55,6 +57,7 @@ impl Stores {
     pub(super) fn mend_protection(&self, waker: &Waker) {
         let mut used = HashSet::new();
         collect_used(&self.migration_tasks, &mut used);
+        collect_used(&self.task_groups, &mut used);
         let amiss = |meta: &ObjectMeta| {
             let in_use = meta.uid.as_ref().is_some_and(|uid| used.contains(uid));
             protect(meta, in_use) != Protection::Kept
@@ -71,7 +74,9 @@ impl Stores {
 
     /// The objects that are pinned to a connection and may have something at OMS, in words.
     pub(super) fn users_of(&self, connection: &str) -> Vec<String> {
-        users_in(&self.migration_tasks, connection)
+        let mut users = users_in(&self.migration_tasks, connection);
+        users.extend(users_in(&self.task_groups, connection));
+        users
     }
 
     fn connection(&self, namespace: &str, name: &str) -> Option<Found> {

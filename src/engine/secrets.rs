@@ -9,7 +9,7 @@ use sha2::Sha256;
 use super::Error;
 use super::kubernetes::bounded;
 use crate::api::conditions::Reason;
-use crate::api::{BucketCredentials, Cdn, CloudType, Crypto, ObservedCredentials, SecretKeys};
+use crate::api::{BucketCredentials, Cdn, CloudType, Crypto, ObservedCredentials, SecretKeys, SecretRef};
 
 /// Keys of a bucket.
 #[derive(Clone, Debug)]
@@ -39,6 +39,11 @@ impl BucketKeys {
             }
             Self::ConnectionString(text) | Self::JsonAuthFile(text) => vec![text],
         }
+    }
+
+    /// Whether they end by themselves.
+    pub(super) fn are_temporary(&self) -> bool {
+        matches!(self, Self::Pair { security_token: Some(_), .. })
     }
 
     /// The digest that status tells, [`digest`].
@@ -166,6 +171,19 @@ pub(super) fn not_found(name: &str, field: &str) -> Missing {
         "Secret `{name}`, named by `{field}`, does not exist. Create it; the operator looks again by itself"
     );
     (Reason::SecretNotFound, message)
+}
+
+/// The words for a Secret with temporary keys where OMS takes none.
+pub(super) fn temporary(kind: &str, reference: &SecretRef, field: &str) -> Missing {
+    let keys = reference.keys.as_ref();
+    let key = keys.and_then(|keys| keys.security_token.as_deref()).unwrap_or("securityToken");
+    let message = format!(
+        "Secret `{}`, named by `{field}`, holds temporary keys (a security token under the key `{key}`), and OMS takes \
+         permanent ones only for a {kind}. Put a permanent access key into the Secret and remove the token; the operator \
+         looks again by itself",
+        reference.name
+    );
+    (Reason::TemporaryKeysNotAllowed, message)
 }
 
 /// The words for a Secret without a key.

@@ -5,7 +5,7 @@ use kube::{Resource, ResourceExt};
 use tokio::sync::mpsc;
 
 use super::transfer::Transfer;
-use crate::api::{ClusterConnection, Connection, ConnectionKind, MigrationTask};
+use crate::api::{ClusterConnection, Connection, ConnectionKind, MigrationTask, TaskGroup};
 use crate::plan::wish::Kind;
 
 /// An object to wake.
@@ -34,6 +34,8 @@ impl Target {
 pub struct Queues {
     /// MigrationTasks.
     pub migration_tasks: mpsc::UnboundedReceiver<ObjectRef<MigrationTask>>,
+    /// TaskGroups.
+    pub task_groups: mpsc::UnboundedReceiver<ObjectRef<TaskGroup>>,
     /// Connections.
     pub connections: mpsc::UnboundedReceiver<ObjectRef<Connection>>,
     /// ClusterConnections.
@@ -46,6 +48,7 @@ pub struct Queues {
 #[derive(Clone, Debug)]
 pub struct Waker {
     migration_tasks: mpsc::UnboundedSender<ObjectRef<MigrationTask>>,
+    task_groups: mpsc::UnboundedSender<ObjectRef<TaskGroup>>,
     connections: mpsc::UnboundedSender<ObjectRef<Connection>>,
     cluster_connections: mpsc::UnboundedSender<ObjectRef<ClusterConnection>>,
     namespaces: mpsc::UnboundedSender<Option<String>>,
@@ -55,16 +58,18 @@ impl Waker {
     /// A waker and the queues that it fills.
     pub fn new() -> (Self, Queues) {
         let (migration_tasks, migration_task_queue) = mpsc::unbounded_channel();
+        let (task_groups, task_group_queue) = mpsc::unbounded_channel();
         let (connections, connection_queue) = mpsc::unbounded_channel();
         let (cluster_connections, cluster_connection_queue) = mpsc::unbounded_channel();
         let (namespaces, namespace_queue) = mpsc::unbounded_channel();
         let queues = Queues {
             migration_tasks: migration_task_queue,
+            task_groups: task_group_queue,
             connections: connection_queue,
             cluster_connections: cluster_connection_queue,
             namespaces: namespace_queue,
         };
-        (Self { migration_tasks, connections, cluster_connections, namespaces }, queues)
+        (Self { migration_tasks, task_groups, connections, cluster_connections, namespaces }, queues)
     }
 
     /// Asks for a pass of an object soon.
@@ -73,6 +78,9 @@ impl Waker {
         match target.kind {
             Kind::MigrationTask => {
                 let _ = self.migration_tasks.send(target.reference());
+            }
+            Kind::TaskGroup => {
+                let _ = self.task_groups.send(target.reference());
             }
         }
     }

@@ -66,6 +66,8 @@ impl Limits {
             Kind::MigrationTask => {
                 Quota { per_day: Some(self.tasks_per_day), at_once: Some(self.waiting_tasks) }
             }
+            // However many groups wait, OMS refuses no further one (OMS API reference 8.2).
+            Kind::TaskGroup => Quota { per_day: Some(self.groups_per_day), at_once: None },
         }
     }
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::token::Token;
 use super::wish::Kind;
 use crate::api::conditions::Reason;
-use crate::api::{ObservedCredentials, PinnedConnection};
+use crate::api::{Members, ObservedCredentials, PinnedConnection};
 
 /// What OMS calls a task, a task group or a sync task: a number of up to 19 digits, or a UUID.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -20,6 +20,10 @@ impl RemoteId {
     pub fn recorded(kind: Kind, text: &str) -> Option<Self> {
         let possible = match kind {
             Kind::MigrationTask => text.parse::<u64>().is_ok(),
+            // Opaque; OMS names a length of at most 100 (OMS API reference 5.5.3).
+            Kind::TaskGroup => {
+                (1..=100).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+            }
         };
         possible.then(|| Self(text.to_owned()))
     }
@@ -66,23 +70,27 @@ impl fmt::Display for RemoteId {
     }
 }
 
-/// Where a task stands at OMS (OMS API reference 5.3.2, `status`).
+/// Where a task stands at OMS (OMS API reference 5.3.2, `status`); numbers of groups (5.5.3) are their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RemoteState {
-    /// 0 or 1: queued.
+    /// 0 or 1: queued. Groups: 0.
     Waiting,
+    /// Groups only, 1: OMS lists the source and creates the tasks; it can neither be stopped nor deleted.
+    Creating,
     /// 2: listing and copying.
     Running,
     /// 3: stopped; can be started again.
     Stopped,
-    /// 4: failed; can be started again.
+    /// 4: failed; can be started again. Groups: 4, when their tasks could not be created, or 5.
     Failed,
-    /// 5: finished.
+    /// 5: finished. Groups: 6.
     Succeeded,
     /// 6: OMS checks or retries by itself.
     Retrying,
     /// 7: a stop is under way.
     Stopping,
+    /// Groups only, 8 and 9: a deletion is under way.
+    Deleting,
     /// Any other number; treated as still under way.
     Unknown,
 }
@@ -90,7 +98,7 @@ pub enum RemoteState {
 impl RemoteState {
     /// Whether OMS may still move objects for it without a further call.
     pub fn is_active(self) -> bool {
-        !matches!(self, Self::Stopped | Self::Failed | Self::Succeeded)
+        !matches!(self, Self::Stopped | Self::Failed | Self::Succeeded | Self::Deleting)
     }
 }
 
@@ -134,6 +142,8 @@ pub struct RemoteTask {
     pub took: Duration,
     /// What became of the notification about its end, once OMS tells.
     pub notification: Option<RemoteNotification>,
+    /// The tasks of a group, where OMS tells their numbers with it.
+    pub members: Option<Members>,
 }
 
 #[cfg(test)]
@@ -154,6 +164,7 @@ impl RemoteTask {
             started_at: None,
             took: Duration::ZERO,
             notification: None,
+            members: None,
         }
     }
 }

@@ -3,23 +3,34 @@
 use std::fmt;
 
 use super::seen::Window;
-use crate::api::{BandwidthWindow, Cdn, Lifecycle, MigrationTask, Notification, Priority, Runs};
+use crate::api::{BandwidthWindow, Cdn, Lifecycle, MigrationTask, Notification, Priority, Runs, TaskGroup};
 
 /// The kinds of objects that have something of theirs at OMS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
     /// A migration task.
     MigrationTask,
+    /// A task group.
+    TaskGroup,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 1] = [Self::MigrationTask];
+    pub const ALL: [Self; 2] = [Self::MigrationTask, Self::TaskGroup];
 
     /// As Kubernetes writes it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::MigrationTask => "MigrationTask",
+            Self::TaskGroup => "TaskGroup",
+        }
+    }
+
+    /// Whether OMS takes keys with a security token for it.
+    pub fn takes_temporary_keys(self) -> bool {
+        match self {
+            Self::MigrationTask => true,
+            Self::TaskGroup => false,
         }
     }
 }
@@ -69,6 +80,26 @@ impl<'a> From<&'a MigrationTask> for Wish<'a> {
             restores: spec.enable_restore,
             windows: Some(windows(&spec.bandwidth_policy)),
             priority: Some(spec.priority),
+        }
+    }
+}
+
+impl<'a> From<&'a TaskGroup> for Wish<'a> {
+    fn from(group: &'a TaskGroup) -> Self {
+        let spec = &group.spec;
+        Self {
+            kind: Kind::TaskGroup,
+            lifecycle: &spec.lifecycle,
+            runs: Some(&spec.runs),
+            destination_region: spec
+                .destination
+                .as_ref()
+                .and_then(|destination| destination.region.as_deref()),
+            cdn: spec.source.as_ref().and_then(|source| source.cdn.as_ref()),
+            notification: spec.notification.as_ref(),
+            restores: spec.enable_restore,
+            windows: Some(windows(&spec.bandwidth_policy)),
+            priority: None,
         }
     }
 }

@@ -52,6 +52,7 @@ fn index_of_examples() -> String {
 fn the_reference_is_what_the_code_says() {
     let pages = [
         ("docs/reference/migrationtask.md", types::migration_task()),
+        ("docs/reference/taskgroup.md", types::task_group()),
         ("docs/reference/connection.md", types::connection()),
         ("docs/reference/conditions.md", types::conditions()),
         ("docs/reference/errors.md", errors::page()),

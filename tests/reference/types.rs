@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, fs, path::Path};
 
 use oms_operator::api::{
-    ClusterConnection, Connection, MigrationTask,
+    ClusterConnection, Connection, MigrationTask, TaskGroup,
     conditions::{Reason, types},
 };
 use schemars::{JsonSchema, generate::SchemaSettings};
@@ -195,11 +195,20 @@ fn example(page: &mut String, name: &str) {
 }
 
 pub(crate) fn migration_task() -> String {
-    let schema = schema_of::<MigrationTask>();
+    transfer::<MigrationTask>("MigrationTask", "task", "whole-bucket.yaml")
+}
+
+pub(crate) fn task_group() -> String {
+    transfer::<TaskGroup>("TaskGroup", "group", "task-group.yaml")
+}
+
+/// The page of a kind that has something of its own at OMS, which is called `thing`.
+fn transfer<K: JsonSchema>(kind: &str, thing: &str, shown: &str) -> String {
+    let schema = schema_of::<K>();
     let spec = fields(&schema["properties"]["spec"], "", None);
-    let mut page = format!("# MigrationTask\n\n{NOTE}\n\n{}\n", schema["description"].as_str().unwrap());
-    example(&mut page, "whole-bucket.yaml");
-    page.push_str("\n## Spec\n\nWhat a change does after the task was created:\n\n");
+    let mut page = format!("# {kind}\n\n{NOTE}\n\n{}\n", schema["description"].as_str().unwrap());
+    example(&mut page, shown);
+    writeln!(page, "\n## Spec\n\nWhat a change does after the {thing} was created:\n").unwrap();
     for (_, class, meaning) in CLASSES {
         writeln!(page, "- **{class}**: {meaning}").unwrap();
     }
@@ -256,7 +265,12 @@ pub(crate) fn conditions() -> String {
 
 #[test]
 fn every_field_says_when_it_can_change_and_the_rules_agree() {
-    let schema = schema_of::<MigrationTask>();
+    for schema in [schema_of::<MigrationTask>(), schema_of::<TaskGroup>()] {
+        fields_and_rules_agree(&schema);
+    }
+}
+
+fn fields_and_rules_agree(schema: &Value) {
     let frozen: Vec<&str> = schema["x-kubernetes-validations"]
         .as_array()
         .unwrap()
@@ -302,8 +316,12 @@ fn everything_that_users_write_is_bounded() {
             }
         }
     }
-    for schema in [schema_of::<MigrationTask>(), schema_of::<Connection>(), schema_of::<ClusterConnection>()]
-    {
+    for schema in [
+        schema_of::<MigrationTask>(),
+        schema_of::<TaskGroup>(),
+        schema_of::<Connection>(),
+        schema_of::<ClusterConnection>(),
+    ] {
         check(&schema["properties"]["spec"], "spec");
     }
 }

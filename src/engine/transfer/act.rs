@@ -5,7 +5,7 @@ use kube::ResourceExt;
 
 use super::{Pass, Transfer, report};
 use crate::api::conditions::Reason;
-use crate::engine::watched::Watched;
+use crate::engine::watched::{Sight, Watched};
 use crate::engine::{remote, wire};
 use crate::oms::{self, Urgency};
 use crate::plan::seen::{Call, Link, RemoteId, RemoteState, TroubleKind};
@@ -40,7 +40,12 @@ impl<K: Transfer> Pass<'_, K> {
             }
             Step::Start { id, only_failed } => {
                 let Some(keys) = &self.sendable else { return };
-                let result = self.object.start(&client, id, keys, *only_failed, urgency).await;
+                let failed = matches!(watched.sight(id), Some((Sight::Task(task), _)) if task.state == RemoteState::Failed);
+                let result = if failed {
+                    self.object.retry(&client, id, keys, *only_failed, urgency).await
+                } else {
+                    self.object.start(&client, id, keys, *only_failed, urgency).await
+                };
                 if result.as_ref().err().is_none_or(|error| error.delivery() == oms::Delivery::Unknown) {
                     self.memory.started_again_at = Some(now);
                 }
@@ -100,7 +105,11 @@ impl<K: Transfer> Pass<'_, K> {
         };
         match task.state {
             RemoteState::Running => remote::stop(K::KIND, client, id, Urgency::Delete).await,
-            RemoteState::Stopping | RemoteState::Retrying => Ok(()),
+            RemoteState::Stopping | RemoteState::Retrying | RemoteState::Creating => Ok(()),
+            RemoteState::Deleting => {
+                watched.forget_sibling(&self.mark, id);
+                Ok(())
+            }
             _ => {
                 remote::delete(K::KIND, client, id, Urgency::Delete).await?;
                 watched.forget_sibling(&self.mark, id);

@@ -22,6 +22,12 @@ impl<K: Transfer> Pass<'_, K> {
         if let Some((credentials, cloud)) = buckets.source {
             let place = ("source", "source.credentials.secretRef", salt.as_str());
             match secrets::read_bucket(client, &namespace, credentials, cloud, place).await? {
+                Ok(read) if read.keys.are_temporary() && !K::KIND.takes_temporary_keys() => {
+                    let (reason, message) =
+                        secrets::temporary(K::KIND.as_str(), &credentials.secret_ref, place.1);
+                    self.keys = Keys::Missing { reason, message };
+                    return Ok(());
+                }
                 Ok(read) => {
                     observed.push(read.observed);
                     source_keys = Some(read.keys);
@@ -50,6 +56,12 @@ impl<K: Transfer> Pass<'_, K> {
             let place = ("destination", "destination.credentials.secretRef", salt.as_str());
             let cloud = CloudType::HuaweiCloud;
             match secrets::read_bucket(client, &namespace, credentials, cloud, place).await? {
+                Ok(read) if read.keys.are_temporary() && !K::KIND.takes_temporary_keys() => {
+                    let (reason, message) =
+                        secrets::temporary(K::KIND.as_str(), &credentials.secret_ref, place.1);
+                    self.keys = Keys::Missing { reason, message };
+                    return Ok(());
+                }
                 Ok(read) => {
                     observed.push(read.observed);
                     read.keys

@@ -8,9 +8,9 @@ use kube::Resource;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::api::{BucketCredentials, Cdn, CloudType, MigrationTask, TransferStatus};
+use crate::api::{BucketCredentials, Cdn, CloudType, MigrationTask, TaskGroup, TransferStatus};
 use crate::engine::memory::Memories;
-use crate::engine::wire::{TransferKeys, task};
+use crate::engine::wire::{self, TransferKeys, group, task};
 use crate::engine::{Engine, remote};
 use crate::oms::{self, BandwidthWindow, Client, Urgency};
 use crate::plan::seen::RemoteId;
@@ -69,7 +69,7 @@ pub trait Transfer:
         keys: &TransferKeys,
     ) -> impl Future<Output = Option<Result<(RemoteId, String), oms::Error>>> + Send;
 
-    /// Starts it again at OMS, which wants the keys again.
+    /// Starts it again at OMS after a stop; OMS wants the keys again.
     #[expect(private_interfaces, reason = "only the engine implements kinds")]
     fn start(
         &self,
@@ -79,6 +79,19 @@ pub trait Transfer:
         only_failed: bool,
         urgency: Urgency,
     ) -> impl Future<Output = Result<(), oms::Error>> + Send;
+
+    /// Starts it again at OMS after it failed, which is another call for some kinds.
+    #[expect(private_interfaces, reason = "only the engine implements kinds")]
+    fn retry(
+        &self,
+        client: &Client,
+        id: &RemoteId,
+        keys: &TransferKeys,
+        only_failed: bool,
+        urgency: Urgency,
+    ) -> impl Future<Output = Result<(), oms::Error>> + Send {
+        self.start(client, id, keys, only_failed, urgency)
+    }
 }
 
 impl Transfer for MigrationTask {
@@ -106,7 +119,7 @@ impl Transfer for MigrationTask {
     }
 
     fn bandwidth(&self) -> Vec<BandwidthWindow> {
-        task::windows(&self.spec.bandwidth_policy)
+        wire::windows(&self.spec.bandwidth_policy)
     }
 
     fn memories(engine: &Engine) -> &Memories<Self> {
@@ -137,5 +150,79 @@ impl Transfer for MigrationTask {
     ) -> Result<(), oms::Error> {
         let request = task::start(&self.spec, keys, only_failed);
         client.start_task(remote::task_id(id), &request, urgency).await
+    }
+}
+
+impl Transfer for TaskGroup {
+    const KIND: Kind = Kind::TaskGroup;
+
+    fn wish(&self) -> Wish<'_> {
+        Wish::from(self)
+    }
+
+    fn status(&self) -> Option<&TransferStatus> {
+        self.status.as_ref()
+    }
+
+    fn status_mut(&mut self) -> &mut Option<TransferStatus> {
+        &mut self.status
+    }
+
+    fn buckets(&self) -> Buckets<'_> {
+        let (source, destination) = (self.spec.source.as_ref(), self.spec.destination.as_ref());
+        Buckets {
+            source: source.and_then(|source| Some((source.credentials.as_ref()?, source.cloud_type))),
+            cdn: source.and_then(|source| source.cdn.as_ref()),
+            destination: destination.and_then(|destination| destination.credentials.as_ref()),
+        }
+    }
+
+    fn bandwidth(&self) -> Vec<BandwidthWindow> {
+        wire::windows(&self.spec.bandwidth_policy)
+    }
+
+    fn memories(engine: &Engine) -> &Memories<Self> {
+        &engine.task_groups
+    }
+
+    #[expect(private_interfaces, reason = "only the engine implements kinds")]
+    async fn create(
+        &self,
+        client: &Client,
+        region: &str,
+        token: &Token,
+        keys: &TransferKeys,
+    ) -> Option<Result<(RemoteId, String), oms::Error>> {
+        let request = group::create(&self.spec, region, token, keys)?;
+        let created = client.create_task_group(&request, Urgency::Create).await;
+        // OMS gives groups no name.
+        Some(created.map(|created| (created.group_id.into(), String::new())))
+    }
+
+    #[expect(private_interfaces, reason = "only the engine implements kinds")]
+    async fn start(
+        &self,
+        client: &Client,
+        id: &RemoteId,
+        keys: &TransferKeys,
+        _only_failed: bool,
+        urgency: Urgency,
+    ) -> Result<(), oms::Error> {
+        let request = oms::StartTaskGroup { keys: group::keys(&self.spec, keys) };
+        client.start_task_group(id.as_str(), &request, urgency).await
+    }
+
+    #[expect(private_interfaces, reason = "only the engine implements kinds")]
+    async fn retry(
+        &self,
+        client: &Client,
+        id: &RemoteId,
+        keys: &TransferKeys,
+        only_failed: bool,
+        urgency: Urgency,
+    ) -> Result<(), oms::Error> {
+        let request =
+            oms::RetryTaskGroup { keys: group::keys(&self.spec, keys), migrate_failed_object: only_failed };
+        client.retry_task_group(id.as_str(), &request, urgency).await
     }
 }

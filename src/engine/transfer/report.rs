@@ -74,6 +74,7 @@ fn is_trouble(reason: Reason) -> bool {
             | Reason::NamespaceNotAllowed
             | Reason::SecretNotFound
             | Reason::SecretKeyMissing
+            | Reason::TemporaryKeysNotAllowed
             | Reason::CredentialsRejected
             | Reason::PermissionDenied
             | Reason::PrivacyAgreementRequired

@@ -1,7 +1,10 @@
 //! The only place that knows both vocabularies: OMS's wire types and ours.
 
+pub(super) mod group;
+mod parts;
 pub(super) mod task;
 
+pub(super) use parts::windows;
 use std::time::Duration;
 
 use jiff::Timestamp;

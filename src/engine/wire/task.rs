@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-use secrecy::SecretString;
-
 use super::TransferKeys;
-use crate::api::{self, BucketCredentials, MigrationTaskSpec, NotificationTrigger};
+use super::parts::{
+    crypto, crypto_of, failure, moment, notified, seen_windows, smn_config, source_cdn, windows,
+};
+use crate::api::MigrationTaskSpec;
 use crate::engine::secrets::BucketKeys;
 use crate::oms::{self, TaskStatus};
-use crate::plan::seen::{Counters, RemoteNotification, RemoteState, RemoteTask, Window};
+use crate::plan::seen::{Counters, RemoteState, RemoteTask};
 use crate::plan::token::Token;
 
 /// The create request of a spec.
@@ -75,34 +75,6 @@ pub(in crate::engine) fn create(
     })
 }
 
-fn crypto_of(credentials: Option<&BucketCredentials>) -> Option<oms::Crypto> {
-    credentials.and_then(|credentials| credentials.crypto.as_ref()).map(crypto)
-}
-
-fn crypto(crypto: &api::Crypto) -> oms::Crypto {
-    oms::Crypto { crypto_type: crypto.crypto_type.as_str().to_owned(), kms_key_id: crypto.kms_key_id.clone() }
-}
-
-fn source_cdn(cdn: &api::Cdn, key: Option<&SecretString>) -> oms::SourceCdn {
-    oms::SourceCdn {
-        domain: cdn.domain.clone(),
-        protocol: cdn.protocol.as_str().to_owned(),
-        authentication_type: cdn.authentication_type.as_str().to_owned(),
-        authentication_key: key.cloned(),
-        crypto: cdn.crypto.as_ref().map(crypto),
-    }
-}
-
-fn smn_config(notification: &api::Notification) -> oms::SmnConfig {
-    let trigger = |trigger: &NotificationTrigger| trigger.as_str().to_owned();
-    oms::SmnConfig {
-        topic_urn: notification.topic_urn.clone(),
-        trigger_conditions: notification.triggers.iter().map(trigger).collect(),
-        language: Some(notification.language.as_str().to_owned()),
-        message_template_name: notification.template.clone(),
-    }
-}
-
 /// The start request: OMS wants the keys again, and to be told again how to keep them.
 pub(in crate::engine) fn start(
     spec: &MigrationTaskSpec,
@@ -137,18 +109,6 @@ pub(in crate::engine) fn start(
     start
 }
 
-/// The bandwidth windows of a spec.
-pub(in crate::engine) fn windows(policy: &[api::BandwidthWindow]) -> Vec<oms::BandwidthWindow> {
-    policy
-        .iter()
-        .map(|window| oms::BandwidthWindow {
-            start: window.start.clone(),
-            end: window.end.clone(),
-            max_bandwidth: window.max_bandwidth.bytes_per_second().unwrap_or_default(),
-        })
-        .collect()
-}
-
 /// Whether a task stands alone: members of groups and sync tasks are never ours.
 pub(in crate::engine) fn stands_alone(task: &oms::Task) -> bool {
     task.group_id.as_deref().unwrap_or_default().is_empty()
@@ -167,19 +127,12 @@ pub(in crate::engine) fn seen(task: oms::Task) -> RemoteTask {
         TaskStatus::Stopping => RemoteState::Stopping,
         TaskStatus::Unknown(_) => RemoteState::Unknown,
     };
-    let mut windows: Vec<_> = task
-        .bandwidth_policy
-        .into_iter()
-        .map(|window| Window { start: window.start, end: window.end, bytes_per_second: window.max_bandwidth })
-        .collect();
-    windows.sort();
-    let failure = task.error_reason.map(|reason| super::failure(reason.code, reason.message));
     RemoteTask {
         id: task.id.get().into(),
         name: task.name,
         state,
         token: Token::parse(&task.description),
-        windows,
+        windows: seen_windows(task.bandwidth_policy),
         priority: task.task_priority,
         counters: Counters {
             fraction: task.progress,
@@ -193,55 +146,19 @@ pub(in crate::engine) fn seen(task: oms::Task) -> RemoteTask {
             remaining: (task.left_time > 0).then(|| Duration::from_millis(task.left_time)),
             listed: task.is_query_over.unwrap_or(false),
         },
-        failure,
+        failure: task.error_reason.map(failure),
         can_retry_failed: task.failed_object_record.result.unwrap_or(false),
         failed_list: task.failed_object_record.list_file_key,
-        started_at: i64::try_from(task.start_time)
-            .ok()
-            .filter(|millis| *millis > 0)
-            .and_then(|millis| Timestamp::from_millisecond(millis).ok()),
+        started_at: moment(task.start_time),
         took: Duration::from_millis(task.total_time),
         notification: task.smn_info.and_then(notified),
+        members: None,
     }
-}
-
-/// What became of a notification; `None` while OMS does not tell.
-fn notified(info: oms::SmnInfo) -> Option<RemoteNotification> {
-    let message = info.notify_error_message.unwrap_or_default();
-    // A code without a verdict is one, too.
-    let sent = info.notify_result.or((!message.is_empty()).then_some(false))?;
-    let entry = oms::codes::lookup(message.trim());
-    Some(RemoteNotification {
-        sent,
-        remedy: entry.map(|entry| entry.remedy.clone()).unwrap_or_default(),
-        message,
-        topic: info.topic_name.unwrap_or_default(),
-    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_notification_is_told_once_oms_tells_of_it() {
-        let info = |sent, message: &str| oms::SmnInfo {
-            notify_result: sent,
-            notify_error_message: Some(message.to_owned()).filter(|message| !message.is_empty()),
-            topic_name: Some("migrations".into()),
-        };
-        assert_eq!(notified(oms::SmnInfo::default()), None, "an object of nulls says nothing");
-        assert_eq!(notified(info(None, "")), None);
-        let sent = notified(info(Some(true), "")).unwrap();
-        assert!(sent.sent && sent.message.is_empty() && sent.topic == "migrations");
-        for result in [Some(false), None] {
-            let failed = notified(info(result, "S3M.0158")).unwrap();
-            assert!(!failed.sent);
-            assert_eq!((failed.message.as_str(), failed.remedy.is_empty()), ("S3M.0158", false));
-        }
-        let strange = notified(info(Some(false), "no such code")).unwrap();
-        assert_eq!((strange.message.as_str(), strange.remedy.as_str()), ("no such code", ""));
-    }
 
     #[test]
     fn a_start_says_again_what_the_create_said_of_keys() {

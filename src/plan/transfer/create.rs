@@ -134,7 +134,7 @@ pub(super) fn plan_under_way(mut draft: Draft<'_>) -> Plan {
     match draft.view.search {
         Search::Done { found, .. } if !found.is_empty() => {
             if let Some(keep) = best(&draft, found) {
-                return record(draft, keep.id.clone(), Some(keep.name.clone()));
+                return record(draft, keep.id.clone(), super::name_of(&keep.name));
             }
             let step = Step::RemoveDuplicate(found[0].id.clone());
             return draft.finish(creating(), step, LookAgain::after(Duration::from_secs(2)));

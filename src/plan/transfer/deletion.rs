@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Draft, LookAgain, Plan, Step, create, later};
+use super::{Draft, LookAgain, Plan, Step, create, group, later};
 use crate::api::DeletionPolicy;
 use crate::api::conditions::Reason;
 use crate::plan::seen::{Link, Remote, RemoteId, RemoteState, Search, TroubleKind};
@@ -104,7 +104,7 @@ fn find(mut draft: Draft<'_>, sent: jiff::Timestamp) -> Plan {
 /// On record first: only a recorded task is looked at.
 fn record(draft: &mut Draft<'_>, id: &RemoteId, name: &str) {
     draft.status.task_id = Some(id.to_string());
-    draft.status.task_name = Some(name.to_owned());
+    draft.status.task_name = super::name_of(name);
     draft.status.create = None;
 }
 
@@ -165,7 +165,12 @@ fn end(draft: Draft<'_>, id: RemoteId, policy: DeletionPolicy) -> Plan {
             RemoteState::Waiting | RemoteState::Stopped | RemoteState::Failed | RemoteState::Succeeded => {
                 draft.finish(deleting(waiting_words(policy)), Step::Delete(id), LookAgain::fresh(0))
             }
-            RemoteState::Stopping | RemoteState::Retrying | RemoteState::Unknown => {
+            RemoteState::Creating => {
+                let since = draft.view.meta.deletion_timestamp.as_ref().map_or(draft.view.now, |at| at.0);
+                let again = group::patience(&draft, since);
+                draft.finish(deleting(group::BUSY), Step::Rest, again)
+            }
+            RemoteState::Stopping | RemoteState::Retrying | RemoteState::Deleting | RemoteState::Unknown => {
                 draft.finish(deleting(waiting_words(policy)), Step::Rest, LookAgain::fresh(1))
             }
         },

@@ -7,6 +7,7 @@
 mod cause;
 mod create;
 mod deletion;
+mod group;
 mod notification;
 mod queue;
 mod retry;
@@ -191,12 +192,17 @@ pub fn plan(view: &View<'_>) -> Plan {
     if draft.status.task_id.is_some() {
         run::plan(draft)
     } else if let Some((id, name)) = view.created {
-        create::record(draft, id.clone(), Some(name.clone()))
+        create::record(draft, id.clone(), name_of(name))
     } else if draft.status.create.is_some() {
         create::plan_under_way(draft)
     } else {
         create::plan_new(draft)
     }
+}
+
+/// The name to record; OMS gives groups none.
+fn name_of(name: &str) -> Option<String> {
+    (!name.is_empty()).then(|| name.to_owned())
 }
 
 /// An annotation of an object.

@@ -25,14 +25,16 @@ use crate::plan::token::{ObjectMark, Token};
 
 const NOW: i64 = 10_000;
 
-const STATES: [RemoteState; 8] = [
+const STATES: [RemoteState; 10] = [
     RemoteState::Waiting,
+    RemoteState::Creating,
     RemoteState::Running,
     RemoteState::Stopped,
     RemoteState::Failed,
     RemoteState::Succeeded,
     RemoteState::Retrying,
     RemoteState::Stopping,
+    RemoteState::Deleting,
     RemoteState::Unknown,
 ];
 

@@ -87,6 +87,7 @@ pub(super) fn remote(state: RemoteState) -> RemoteTask {
         started_at: Some(at(-100)),
         took: Duration::from_mins(1),
         notification: None,
+        members: None,
     }
 }
 
