@@ -1,24 +1,29 @@
-//! A MigrationTask as a test reads and writes it.
+//! An object with something of its own at OMS, as a test reads and writes it; a MigrationTask where nothing else is said.
+
+use std::marker::PhantomData;
 
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use oms_operator::api::{MigrationTask, Phase, TransferStatus};
+use oms_operator::engine::Transfer;
 use serde_json::{Value, json};
 
 use crate::world::{DESTINATION_SECRET, SOURCE_SECRET, World, eventually};
 
 /// A manifest in the making.
-pub(crate) struct Draft<'w> {
+pub(crate) struct Draft<'w, K = MigrationTask> {
     world: &'w World,
     name: String,
     manifest: Value,
+    kind: PhantomData<K>,
 }
 
-impl<'w> Draft<'w> {
+impl<'w, K: Transfer> Draft<'w, K> {
+    /// Copies the whole source bucket `photos` into `photos-archive`.
     pub(crate) fn new(world: &'w World, name: &str) -> Self {
         let manifest = json!({
             "apiVersion": "oms-operator.io/v1alpha1",
-            "kind": "MigrationTask",
+            "kind": K::KIND.as_str(),
             "metadata": { "name": name },
             "spec": {
                 "type": "prefix",
@@ -35,7 +40,7 @@ impl<'w> Draft<'w> {
                 },
             },
         });
-        Self { world, name: name.to_owned(), manifest }
+        Self { world, name: name.to_owned(), manifest, kind: PhantomData }
     }
 
     /// Sets a member by its JSON pointer below `spec`, for example `/source/bucket`.
@@ -61,43 +66,44 @@ impl<'w> Draft<'w> {
     }
 
     /// Applies it.
-    pub(crate) async fn apply(self) -> Migration<'w> {
-        self.world.apply::<MigrationTask>(self.manifest).await;
-        Migration { world: self.world, name: self.name }
+    pub(crate) async fn apply(self) -> Migration<'w, K> {
+        self.world.apply::<K>(self.manifest).await;
+        Migration::existing(self.world, &self.name)
     }
 
     /// Applies it with the real kubectl.
-    pub(crate) async fn kubectl_apply(self) -> Migration<'w> {
+    pub(crate) async fn kubectl_apply(self) -> Migration<'w, K> {
         let (succeeded, output) =
             self.world.try_kubectl(&["apply", "-f", "-"], &self.manifest.to_string()).await;
         assert!(succeeded, "kubectl apply failed: {output}");
-        Migration { world: self.world, name: self.name }
+        Migration::existing(self.world, &self.name)
     }
 }
 
-/// An applied MigrationTask.
-pub(crate) struct Migration<'w> {
+/// An applied object.
+pub(crate) struct Migration<'w, K = MigrationTask> {
     world: &'w World,
     pub(crate) name: String,
+    kind: PhantomData<K>,
 }
 
-impl<'w> Migration<'w> {
+impl<'w, K: Transfer> Migration<'w, K> {
     pub(crate) fn existing(world: &'w World, name: &str) -> Self {
-        Self { world, name: name.to_owned() }
+        Self { world, name: name.to_owned(), kind: PhantomData }
     }
 
-    fn api(&self) -> Api<MigrationTask> {
+    fn api(&self) -> Api<K> {
         self.world.api()
     }
 
     /// The object as it is.
-    pub(crate) async fn get(&self) -> MigrationTask {
+    pub(crate) async fn get(&self) -> K {
         self.api().get(&self.name).await.unwrap()
     }
 
     /// Its status.
     pub(crate) async fn status(&self) -> TransferStatus {
-        self.get().await.status.unwrap_or_default()
+        self.get().await.status().cloned().unwrap_or_default()
     }
 
     /// Merges a patch into the object.
@@ -130,22 +136,22 @@ impl<'w> Migration<'w> {
     }
 
     /// Waits until the object satisfies something.
-    pub(crate) async fn wait(&self, what: &str, holds: impl Fn(&MigrationTask) -> bool) -> MigrationTask {
+    pub(crate) async fn wait(&self, what: &str, holds: impl Fn(&K) -> bool) -> K {
         let api = self.api();
         eventually(&format!("{} {what}", self.name), async || {
             let task = api.get(&self.name).await.map_err(|error| error.to_string())?;
-            if holds(&task) { Ok(task) } else { Err(format!("{:#?}", task.status)) }
+            if holds(&task) { Ok(task) } else { Err(format!("{:#?}", task.status())) }
         })
         .await
     }
 
     /// Waits for a phase.
-    pub(crate) async fn wait_phase(&self, phase: Phase) -> MigrationTask {
+    pub(crate) async fn wait_phase(&self, phase: Phase) -> K {
         self.wait(&format!("is {phase:?}"), |task| phase_of(task) == Some(phase)).await
     }
 
     /// Waits until a condition has a status and a reason.
-    pub(crate) async fn wait_condition(&self, type_: &str, status: &str, reason: &str) -> MigrationTask {
+    pub(crate) async fn wait_condition(&self, type_: &str, status: &str, reason: &str) -> K {
         self.wait(&format!("has {type_}={status} {reason}"), |task| {
             condition(task, type_) == Some((status.to_owned(), reason.to_owned()))
         })
@@ -162,7 +168,7 @@ impl<'w> Migration<'w> {
         let api = self.api();
         eventually(&format!("{} is gone", self.name), async || match api.get_opt(&self.name).await {
             Ok(None) => Ok(()),
-            Ok(Some(task)) => Err(format!("{:#?}", task.status)),
+            Ok(Some(task)) => Err(format!("{:#?}", task.status())),
             Err(error) => Err(error.to_string()),
         })
         .await;
@@ -170,19 +176,19 @@ impl<'w> Migration<'w> {
 }
 
 /// Its phase.
-pub(crate) fn phase_of(task: &MigrationTask) -> Option<Phase> {
-    task.status.as_ref()?.phase
+pub(crate) fn phase_of(task: &impl Transfer) -> Option<Phase> {
+    task.status()?.phase
 }
 
 /// Status and reason of a condition.
-pub(crate) fn condition(task: &MigrationTask, type_: &str) -> Option<(String, String)> {
-    let condition = task.status.as_ref()?.conditions.iter().find(|condition| condition.type_ == type_)?;
+pub(crate) fn condition(task: &impl Transfer, type_: &str) -> Option<(String, String)> {
+    let condition = task.status()?.conditions.iter().find(|condition| condition.type_ == type_)?;
     Some((condition.status.clone(), condition.reason.clone()))
 }
 
 /// Message of a condition; empty when it is absent.
-pub(crate) fn message(task: &MigrationTask, type_: &str) -> String {
-    let conditions = task.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+pub(crate) fn message(task: &impl Transfer, type_: &str) -> String {
+    let conditions = task.status().map(|status| status.conditions.as_slice()).unwrap_or_default();
     conditions
         .iter()
         .find(|condition| condition.type_ == type_)

@@ -55,7 +55,7 @@ async fn every_cloud_with_buckets_can_be_copied_from() {
     }
     for cloud in &clouds {
         let name = cloud.to_lowercase();
-        let done = Migration::existing(&world, &name).wait_phase(Phase::Succeeded).await;
+        let done = world.existing(&name).wait_phase(Phase::Succeeded).await;
         let status = done.status.unwrap();
         assert_eq!(status.progress.unwrap().objects.succeeded, 3, "{cloud}");
         for number in 0..3 {

@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::{Event, Namespace, Secret};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Resource};
-use oms_operator::api::{self, Connection};
+use oms_operator::api::{self, Connection, TaskGroup};
 use oms_operator::dev::bucket::{Bucket, Endpoint};
 use oms_operator::dev::scratch::Scratch;
 use oms_operator::dev::{ControlPlane, crds};
@@ -345,6 +345,16 @@ impl World {
     /// A MigrationTask of the whole source bucket `photos` into `photos-archive`, to be changed and applied.
     pub(crate) fn migration(&self, name: &str) -> Draft<'_> {
         Draft::new(self, name)
+    }
+
+    /// A TaskGroup of the whole source bucket `photos` into `photos-archive`, to be changed and applied.
+    pub(crate) fn group(&self, name: &str) -> Draft<'_, TaskGroup> {
+        Draft::new(self, name)
+    }
+
+    /// The task groups at OMS, in the shape of ShowTaskGroup.
+    pub(crate) async fn remote_groups(&self) -> Vec<Value> {
+        self.admin("/state").await["groups"].as_array().unwrap().clone()
     }
 
     /// A MigrationTask that was applied before.

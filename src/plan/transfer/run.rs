@@ -112,7 +112,7 @@ fn known(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
         );
         return draft.finish(Situation::new(Row::Hopeless, Reason::ForeignTask, message), Step::Rest, None);
     }
-    draft.status.task_name = Some(remote.name.clone());
+    draft.status.task_name = super::name_of(&remote.name);
     draft.status.started_at = remote.started_at.map(whole_seconds);
     let resting = matches!(remote.state, RemoteState::Stopped | RemoteState::Failed | RemoteState::Succeeded);
     draft.status.progress = Some(if resting {

@@ -14,7 +14,7 @@ mod service_errors;
 use oms_operator::api::{Connection, MigrationTask, Phase};
 use serde_json::json;
 
-use crate::migration::{Migration, condition, message, phase_of};
+use crate::migration::{condition, message, phase_of};
 use crate::operator::OperatorFlags;
 use crate::world::{CONNECTION, DESTINATION_SECRET, OMS_SECRET, SOURCE_SECRET, Setup, World};
 
@@ -58,7 +58,7 @@ fn assert_connection_told(connection: &Connection, words: &[&str]) {
 /// Waits for success, and asserts that exactly one task came of the object, that the status forgot the trouble, that
 /// the operator lives and is healthy, and that at most `calls` calls to OMS were made in all.
 async fn assert_recovers(world: &World, name: &str, calls: usize) {
-    let migration = Migration::existing(world, name);
+    let migration = world.existing(name);
     let done = migration.wait_phase(Phase::Succeeded).await;
     assert_eq!(condition(&done, "Ready"), Some(("True".into(), "Succeeded".into())));
     assert_eq!(condition(&done, "Stalled"), None);
