@@ -14,7 +14,7 @@ use kube::{
     api::{Patch, PatchParams},
 };
 use oms_operator::{
-    api::{self, ClusterConnection, Connection, MigrationTask, TaskGroup},
+    api::{self, ClusterConnection, Connection, MigrationTask, SyncEvent, SyncTask, TaskGroup},
     dev::{ControlPlane, crds},
 };
 use serde::Deserialize;
@@ -109,7 +109,14 @@ fn fields_in(value: &Value, path: &str, found: &mut BTreeSet<String>) {
 #[test]
 fn the_examples_together_show_every_field() {
     let (mut wanted, mut shown) = (BTreeSet::new(), BTreeSet::new());
-    for definition in [MigrationTask::crd(), TaskGroup::crd(), Connection::crd(), ClusterConnection::crd()] {
+    for definition in [
+        MigrationTask::crd(),
+        TaskGroup::crd(),
+        SyncTask::crd(),
+        SyncEvent::crd(),
+        Connection::crd(),
+        ClusterConnection::crd(),
+    ] {
         let kind = &definition.spec.names.kind;
         let schema = serde_json::to_value(&definition.spec.versions[0].schema).unwrap();
         let spec = &schema["openAPIV3Schema"]["properties"]["spec"];
@@ -121,6 +128,11 @@ fn the_examples_together_show_every_field() {
     let of_tasks = wanted.clone();
     wanted.retain(|path| match path.strip_prefix("TaskGroup.") {
         Some(field) => field.contains("listFile") || !of_tasks.contains(&format!("MigrationTask.{field}")),
+        None => true,
+    });
+    // What a sync task shares with the others is shown by tasks.
+    wanted.retain(|path| match path.strip_prefix("SyncTask.") {
+        Some(field) => !of_tasks.contains(&format!("MigrationTask.{field}")),
         None => true,
     });
     // The server's own type, shown by `matchLabels`; and key names, shown once per kind of key.

@@ -160,6 +160,16 @@ reasons! {
     NotificationFailed,
     /// A sync task is at work.
     Synchronizing,
+    /// The SyncTask that a SyncEvent names does not exist in its namespace.
+    SyncTaskNotFound,
+    /// The SyncTask that a SyncEvent names is being deleted.
+    SyncTaskDeleting,
+    /// The SyncTask that a SyncEvent names is stopped, queued or not created yet; the keys are kept.
+    SyncTaskNotSynchronizing,
+    /// OMS is being told of the keys of a SyncEvent.
+    SendingEvents,
+    /// OMS accepted every key of a SyncEvent.
+    EventsAccepted,
 }
 
 #[cfg(test)]

@@ -119,7 +119,7 @@ impl JsonSchema for MigrationTask {
             generator,
             "MigrationTask copies objects of a bucket, or of a list of URLs, into an OBS bucket, once.",
         );
-        rules::without_status(&mut schema, &["members"]);
+        rules::without_status(&mut schema, &["members", "statistics"]);
         rules::freeze(&mut schema, ("MigrationTask", "task"));
         schema
     }

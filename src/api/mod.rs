@@ -14,7 +14,12 @@ pub mod migration_task;
 mod notification;
 mod rules;
 mod runs;
+mod span;
 mod status;
+#[expect(clippy::duplicated_attributes, reason = "each print column repeats the attribute names")]
+pub mod sync_event;
+#[expect(clippy::duplicated_attributes, reason = "each print column repeats the attribute names")]
+pub mod sync_task;
 #[expect(clippy::duplicated_attributes, reason = "each print column repeats the attribute names")]
 pub mod task_group;
 
@@ -38,10 +43,13 @@ pub use notification::{
     Notification, NotificationLanguage, NotificationResult, NotificationStatus, NotificationTrigger,
 };
 pub use runs::{Retries, Retry, RetryObjects, Runs};
+pub use span::Span;
 pub use status::{
     ByteCounts, CreateIntent, FailedObjects, Failure, Members, ObjectCounts, ObservedCredentials, Phase,
     PinnedConnection, Progress, QueueStatus, TransferStatus,
 };
+pub use sync_event::{SyncEvent, SyncEventSpec, SyncEventStatus, SyncTaskRef};
+pub use sync_task::{SyncDestination, SyncSource, SyncStatistics, SyncTask, SyncTaskSpec};
 pub use task_group::{GroupType, TaskGroup, TaskGroupSpec};
 
 /// API group of every kind.
@@ -61,7 +69,14 @@ pub const PAUSED: &str = "oms-operator.io/paused";
 
 /// Every custom resource definition, in the order in which they are printed and committed.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    vec![Connection::crd(), ClusterConnection::crd(), MigrationTask::crd(), TaskGroup::crd()]
+    vec![
+        Connection::crd(),
+        ClusterConnection::crd(),
+        MigrationTask::crd(),
+        TaskGroup::crd(),
+        SyncTask::crd(),
+        SyncEvent::crd(),
+    ]
 }
 
 /// Every definition as one YAML stream: what `oms-operator crds` prints and `kubectl apply -f -` takes.

@@ -4,11 +4,15 @@
 //! refuse is refused by `kubectl apply`. What spans objects or depends on the account is a condition instead.
 //! Each function here is a schemars `transform` of the type that it is named after.
 
+mod sync;
 mod task_group;
 
 use kube::core::{Reason, Rule};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
+pub(super) use sync::{
+    sync_destination, sync_event, sync_event_spec, sync_source, sync_task, sync_task_spec,
+};
 pub(super) use task_group::task_group_spec;
 
 /// A name of a Kubernetes object (RFC 1123 subdomain).
@@ -102,10 +106,14 @@ pub(super) type Frozen = (&'static str, &'static str);
 /// Adds the rules about frozen fields to the root of a MigrationTask or a TaskGroup.
 pub(super) fn freeze(schema: &mut Schema, kind: Frozen) {
     add(schema, FROZEN.map(|field| frozen(kind, field)));
-    // The key of a CDN, and how OMS keeps it, are sent again at every start.
+    add(schema, [frozen_cdn(kind)]);
+}
+
+/// The key of a CDN, and how OMS keeps it, are sent again at every start; the rest is frozen.
+fn frozen_cdn(kind: Frozen) -> Rule {
     let same = ["domain", "protocol", "authenticationType"]
         .map(|member| format!("self.spec.source.cdn.{member} == oldSelf.spec.source.cdn.{member}"));
-    add(schema, [unchanged(kind, "source.cdn", &same.join(" && "))]);
+    unchanged(kind, "source.cdn", &same.join(" && "))
 }
 
 /// The root of a kind. `status` has a default: a tool that looks before the operator did sees that generation -1

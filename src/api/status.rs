@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time}
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ConnectionKind, NotificationStatus, Retries};
+use super::{ConnectionKind, NotificationStatus, Retries, SyncStatistics};
 
 /// Value of `observedGeneration` before the first look.
 pub(super) fn not_observed() -> i64 {
@@ -74,6 +74,10 @@ pub struct TransferStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Members")]
     pub members: Option<Members>,
+    /// What OMS counted in the month, as of the last step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "SyncStatistics")]
+    pub statistics: Option<SyncStatistics>,
     /// When OMS began the transfer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Time")]
@@ -122,6 +126,7 @@ impl Default for TransferStatus {
             next_attempt_at: None,
             progress: None,
             members: None,
+            statistics: None,
             started_at: None,
             finished_at: None,
             failure: None,

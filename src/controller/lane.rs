@@ -21,9 +21,12 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{ClusterConnection, Connection, MigrationTask, Phase, TaskGroup, TransferStatus};
+use crate::api::{
+    ClusterConnection, Connection, MigrationTask, Phase, SyncEvent, SyncTask, TaskGroup, TransferStatus,
+};
 use crate::config::Watch;
 use crate::engine::{Stores, Waker};
+use crate::plan::sync_event::is_over;
 
 /// How long one pass may take; above every deadline within it.
 pub(super) const PASS_LIMIT: Duration = Duration::from_mins(5);
@@ -50,6 +53,9 @@ pub(super) struct Lanes<K: Resource<DynamicType = ()> + 'static> {
     wakes: Wakes<K>,
 }
 
+/// Told of every object that came, changed or went, by namespace and name, once the cache knows it.
+pub(super) type Watching = Arc<dyn Fn(&str, &str) + Send + Sync>;
+
 impl<K> Lanes<K>
 where
     K: Resource<DynamicType = ()> + Recorded + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
@@ -59,11 +65,20 @@ where
     where
         K: Resource<Scope = NamespaceResourceScope>,
     {
+        Self::watched(client, watch, wakes, &(Arc::new(|_: &str, _: &str| ()) as Watching))
+    }
+
+    /// The same, with somebody who is told of every change, of status too.
+    pub(super) fn watched(client: &kube::Client, watch: &Watch, wakes: Wakes<K>, watching: &Watching) -> Self
+    where
+        K: Resource<Scope = NamespaceResourceScope>,
+    {
+        let open = |api, namespace| Lane::open(api, namespace, Arc::clone(watching));
         let lanes = match watch {
-            Watch::All => vec![Lane::open(Api::all(client.clone()), None)],
+            Watch::All => vec![open(Api::all(client.clone()), None)],
             Watch::Namespaces(names) => names
                 .iter()
-                .map(|name| Lane::open(Api::namespaced(client.clone(), name), Some(name.clone())))
+                .map(|name| open(Api::namespaced(client.clone(), name), Some(name.clone())))
                 .collect(),
         };
         Self { lanes, wakes }
@@ -74,7 +89,7 @@ where
     where
         K: Resource<Scope = ClusterResourceScope>,
     {
-        Self { lanes: vec![Lane::open(Api::all(client.clone()), None)], wakes }
+        Self { lanes: vec![Lane::open(Api::all(client.clone()), None, Arc::new(|_, _| ()))], wakes }
     }
 
     /// The caches.
@@ -120,7 +135,7 @@ impl<K> Lane<K>
 where
     K: Resource<DynamicType = ()> + Recorded + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
-    fn open(api: Api<DeserializeGuard<K>>, namespace: Option<String>) -> Self {
+    fn open(api: Api<DeserializeGuard<K>>, namespace: Option<String>, watching: Watching) -> Self {
         let (store, writer) = reflector::store();
         let (fill, filled) = watch::channel(false);
         let changed = predicates::generation
@@ -131,10 +146,16 @@ where
             .default_backoff()
             .modify(|object: &mut DeserializeGuard<K>| object.managed_fields_mut().clear())
             .reflect(writer)
-            .inspect_ok(move |event| {
-                if matches!(event, watcher::Event::InitDone) {
+            .inspect_ok(move |event| match event {
+                watcher::Event::InitDone => {
                     fill.send_replace(true);
                 }
+                watcher::Event::Apply(object)
+                | watcher::Event::InitApply(object)
+                | watcher::Event::Delete(object) => {
+                    watching(&object.namespace().unwrap_or_default(), &object.name_any());
+                }
+                watcher::Event::Init => {}
             })
             .applied_objects()
             .predicate_filter(changed, PredicateConfig::default());
@@ -193,6 +214,18 @@ impl Recorded for TaskGroup {
     }
 }
 
+impl Recorded for SyncTask {
+    fn record(&self) -> (i64, Option<&str>) {
+        recorded_in(self.status.as_ref())
+    }
+}
+
+impl Recorded for SyncEvent {
+    fn record(&self) -> (i64, Option<&str>) {
+        (self.status.as_ref().map_or(-1, |status| status.observed_generation), None)
+    }
+}
+
 fn recorded_in(status: Option<&TransferStatus>) -> (i64, Option<&str>) {
     let observed = status.map_or(-1, |status| status.observed_generation);
     (observed, status.and_then(|status| status.task_id.as_deref()))
@@ -241,5 +274,33 @@ pub(super) async fn wake_namespaces(
                 waker.wake(&object.target());
             }
         });
+    }
+}
+
+/// Wakes the unfinished SyncEvents of SyncTasks that changed.
+pub(super) async fn wake_sync_events(
+    events: Vec<StoreOf<SyncEvent>>,
+    waker: Waker,
+    mut changed: mpsc::UnboundedReceiver<(String, String)>,
+    stop: CancellationToken,
+) {
+    loop {
+        let sync_task = tokio::select! {
+            changed = changed.recv() => changed,
+            () = stop.cancelled() => return,
+        };
+        let Some((namespace, name)) = sync_task else {
+            stop.cancelled().await;
+            return;
+        };
+        for event in events.iter().flat_map(Store::state) {
+            let Ok(event) = &event.0 else { continue };
+            if event.namespace().as_deref() == Some(&namespace)
+                && event.spec.sync_task_ref.name == name
+                && !is_over(event.status.as_ref())
+            {
+                waker.wake_sync_event(&namespace, &event.name_any());
+            }
+        }
     }
 }

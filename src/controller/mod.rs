@@ -19,12 +19,15 @@ use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt};
 use thiserror::Error;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use self::lane::{Lanes, Pass};
+use self::lane::{Lanes, Pass, Watching};
 use self::pulse::Pulse;
-use crate::api::{ClusterConnection, Connection, ConnectionKind, MANAGER, MigrationTask, Phase, TaskGroup};
+use crate::api::{
+    ClusterConnection, Connection, ConnectionKind, MANAGER, MigrationTask, Phase, SyncEvent, SyncTask,
+    TaskGroup,
+};
 use crate::config::{AmbientCredentials, Config, Watch};
 use crate::engine::{
     self, AmbientUse, AnyConnection, Clock, Engine, Queues, Settings, Stores, Transfer, Waker,
@@ -133,12 +136,20 @@ async fn lead(
     let Queues {
         migration_tasks: task_queue,
         task_groups: group_queue,
+        sync_tasks: sync_task_queue,
+        sync_events: sync_event_queue,
         connections: connection_queue,
         cluster_connections: cluster_queue,
         namespaces,
     } = queues;
     let tasks = Lanes::<MigrationTask>::namespaced(&client, &config.watch, task_queue);
     let groups = Lanes::<TaskGroup>::namespaced(&client, &config.watch, group_queue);
+    let (sync_task_changed, sync_task_changes) = mpsc::unbounded_channel();
+    let watching: Watching = Arc::new(move |namespace, name| {
+        let _ = sync_task_changed.send((namespace.to_owned(), name.to_owned()));
+    });
+    let sync_tasks = Lanes::<SyncTask>::watched(&client, &config.watch, sync_task_queue, &watching);
+    let sync_events = Lanes::<SyncEvent>::namespaced(&client, &config.watch, sync_event_queue);
     let connections = Lanes::<Connection>::namespaced(&client, &config.watch, connection_queue);
     // A namespaced install has Roles only, so nothing of the whole cluster.
     let cluster_connections =
@@ -148,6 +159,8 @@ async fn lead(
         cluster_connections: cluster_connections.as_ref().and_then(|lanes| lanes.stores().pop()),
         migration_tasks: tasks.stores(),
         task_groups: groups.stores(),
+        sync_tasks: sync_tasks.stores(),
+        sync_events: sync_events.stores(),
     };
     let events = Events::new(client.clone(), MANAGER, &config.identity, metrics.clone());
     let engine = Arc::new(Engine::new(
@@ -163,6 +176,8 @@ async fn lead(
     connections_filled.extend(cluster_connections.iter().flat_map(Lanes::filled));
     let mut filled = tasks.filled();
     filled.extend(groups.filled());
+    filled.extend(sync_tasks.filled());
+    filled.extend(sync_events.filled());
     filled.extend(connections_filled.iter().cloned());
     let work = [
         tokio::spawn(tasks.run(
@@ -171,8 +186,24 @@ async fn lead(
             stop.clone(),
         )),
         tokio::spawn(groups.run(
+            pass_of(&engine, &pulse, connections_filled.clone()),
+            usize::from(config.concurrency),
+            stop.clone(),
+        )),
+        tokio::spawn(sync_events.run(
+            pass_of_sync_event(&engine, &pulse, [connections_filled.clone(), sync_tasks.filled()].concat()),
+            usize::from(config.concurrency),
+            stop.clone(),
+        )),
+        tokio::spawn(sync_tasks.run(
             pass_of(&engine, &pulse, connections_filled),
             usize::from(config.concurrency),
+            stop.clone(),
+        )),
+        tokio::spawn(lane::wake_sync_events(
+            stores.sync_events.clone(),
+            waker.clone(),
+            sync_task_changes,
             stop.clone(),
         )),
         tokio::spawn(connections.run(pass_of_connection(&engine, &pulse, filled.clone()), 4, stop.clone())),
@@ -280,6 +311,26 @@ fn pass_of<K: Transfer>(
     })
 }
 
+fn pass_of_sync_event(
+    engine: &Arc<Engine>,
+    pulse: &Pulse,
+    others_filled: Vec<watch::Receiver<bool>>,
+) -> Pass<SyncEvent> {
+    let (engine, pulse) = (Arc::clone(engine), pulse.clone());
+    Arc::new(move |object: Arc<DeserializeGuard<SyncEvent>>| {
+        let (engine, pulse) = (Arc::clone(&engine), pulse.clone());
+        let filled = others_filled.clone();
+        Box::pin(async move {
+            // A SyncTask that is not in the cache yet must not look like one that does not exist.
+            synced(filled).await;
+            let uid = object.uid().unwrap_or_default();
+            let pass = Box::pin(engine.reconcile_sync_event(&object));
+            let ended = pulse.watch(engine::guarded(lane::PASS_LIMIT, pass)).await;
+            finish("SyncEvent", &*object, &engine, &uid, ended)
+        })
+    })
+}
+
 fn pass_of_connection<K: AnyConnection>(
     engine: &Arc<Engine>,
     pulse: &Pulse,
@@ -373,6 +424,14 @@ async fn keep_house(
                 *counts.entry(object.kind).or_default().entry(name_of(phase)).or_default() += 1;
             }
         });
+        let mut event_counts = BTreeMap::<&'static str, u64>::new();
+        for event in stores.sync_events.iter().flat_map(kube::runtime::reflector::Store::state) {
+            uids.extend(event.uid());
+            let status = event.0.as_ref().ok().and_then(|event| event.status.as_ref());
+            if let Some(phase) = status.and_then(|status| status.phase) {
+                *event_counts.entry(name_of(phase)).or_default() += 1;
+            }
+        }
         let existing: HashSet<_> = stores
             .connections
             .iter()
@@ -399,7 +458,9 @@ async fn keep_house(
         for kind in Kind::ALL {
             engine.metrics().set_phase_counts(kind.as_str(), counts.remove(&kind).unwrap_or_default());
         }
+        engine.metrics().set_phase_counts("SyncEvent", event_counts);
         engine.metrics().set_progress(engine.running());
+        engine.metrics().set_synchronized(engine.synchronized());
         beat.ok();
     }
 }

@@ -37,6 +37,7 @@ impl Stores {
     pub fn each(&self, mut visit: impl FnMut(Cached<'_>)) {
         each_of(&self.migration_tasks, &mut visit);
         each_of(&self.task_groups, &mut visit);
+        each_of(&self.sync_tasks, &mut visit);
     }
 }
 

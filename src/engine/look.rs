@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::project::Project;
 use super::wake::Waker;
 use super::watched::{Scan, Sight, Watched};
-use super::{Clock, Engine, remote, wire};
+use super::{Clock, Engine, remote, sync_tasks, wire};
 use crate::oms::{self, Client, Urgency};
 use crate::plan::cadence::every;
 use crate::plan::seen::{RemoteId, RemoteState, RemoteTask};
@@ -53,6 +53,9 @@ async fn poll_with(
     clock: &Clock,
     waker: &Waker,
 ) -> Result<usize, oms::Error> {
+    if kind == Kind::SyncTask {
+        return sync_tasks::poll(watched, client, clock, waker).await;
+    }
     let tracked: Vec<_> = watched
         .tracked()
         .into_iter()
@@ -140,9 +143,12 @@ pub(super) async fn show(
     let at = clock.now();
     let sight = match remote::show(kind, client, id, urgency).await {
         Ok(task) => Sight::Task(Box::new(task)),
-        Err(error) if error.is_not_found() => Sight::Gone,
+        Err(error) if remote::is_gone(kind, &error) => Sight::Gone,
         Err(error) => return Err(error),
     };
+    if kind == Kind::SyncTask {
+        watched.note_counted(id, at);
+    }
     watched.record(id, sight, at, waker);
     Ok(())
 }

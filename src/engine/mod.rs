@@ -17,6 +17,8 @@ mod remote;
 mod resolve;
 mod secrets;
 mod session;
+mod sync_event;
+mod sync_tasks;
 mod transfer;
 mod wake;
 mod watched;
@@ -29,6 +31,7 @@ use std::time::Duration;
 use memory::Memories;
 use project::{ProjectKey, Projects};
 use session::Sessions;
+use sync_event::SyncEvents;
 use watched::Watched;
 
 pub use cached::Cached;
@@ -40,12 +43,12 @@ pub use resolve::Stores;
 pub use transfer::Transfer;
 pub use wake::{Queues, Target, Waker};
 
-use crate::api::{ConnectionKind, MigrationTask, TaskGroup};
+use crate::api::{ConnectionKind, MigrationTask, SyncTask, TaskGroup};
 use crate::oms;
 use crate::plan::cadence::next_poll;
 use crate::plan::transfer::Policy;
 use crate::plan::wish::Kind;
-use crate::telemetry::metrics::Running;
+use crate::telemetry::metrics::{Running, Synchronized};
 use crate::telemetry::{Events, Metrics};
 
 /// Says whether an endpoint may be called, or why not.
@@ -109,6 +112,8 @@ pub struct Engine {
     projects: Projects,
     migration_tasks: Memories<MigrationTask>,
     task_groups: Memories<TaskGroup>,
+    sync_tasks: Memories<SyncTask>,
+    sync_events: SyncEvents,
     /// Passes in a row that failed on the Kubernetes side, by object UID.
     failures: Mutex<HashMap<String, u32>>,
     waker: Waker,
@@ -136,6 +141,8 @@ impl Engine {
             projects: Projects::default(),
             migration_tasks: Memories::default(),
             task_groups: Memories::default(),
+            sync_tasks: Memories::default(),
+            sync_events: SyncEvents::default(),
             failures: Mutex::default(),
             waker,
             metrics,
@@ -165,6 +172,19 @@ impl Engine {
             sums.objects_total += task.total;
             sums.objects_done += task.succeeded + task.skipped;
             sums.bytes_per_second += task.bytes_per_second;
+        }
+        sums
+    }
+
+    /// Sums over what the watched sync tasks had counted in the month when they were asked last.
+    pub fn synchronized(&self) -> Synchronized {
+        let mut sums = Synchronized::default();
+        for month in self.projects.all().iter().flat_map(|project| project.of(Kind::SyncTask).months()) {
+            sums.requested += month.requested;
+            sums.succeeded += month.succeeded;
+            sums.failed += month.failed;
+            sums.skipped += month.skipped;
+            sums.bytes += month.bytes;
         }
         sums
     }
@@ -208,6 +228,8 @@ impl Engine {
         lock(&self.attempts).retain(|uid, _| object_exists(uid));
         self.migration_tasks.retain(&object_exists);
         self.task_groups.retain(&object_exists);
+        self.sync_tasks.retain(&object_exists);
+        self.sync_events.retain(&object_exists);
         for project in self.projects.all() {
             for kind in Kind::ALL {
                 project.of(kind).queue.retain(&object_exists);

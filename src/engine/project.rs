@@ -44,6 +44,7 @@ pub(super) struct Project {
     clients: Mutex<HashMap<String, (oms::Client, f64, Limits)>>,
     migration_tasks: Watched,
     task_groups: Watched,
+    sync_tasks: Watched,
 }
 
 impl Project {
@@ -54,6 +55,7 @@ impl Project {
             clients: Mutex::default(),
             migration_tasks: Watched::default(),
             task_groups: Watched::default(),
+            sync_tasks: Watched::default(),
         }
     }
 
@@ -67,6 +69,7 @@ impl Project {
         match kind {
             Kind::MigrationTask => &self.migration_tasks,
             Kind::TaskGroup => &self.task_groups,
+            Kind::SyncTask => &self.sync_tasks,
         }
     }
 

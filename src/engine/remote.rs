@@ -2,10 +2,13 @@
 
 use std::collections::HashMap;
 
+use jiff::Timestamp;
+
 use super::wire;
+use super::wire::sync::Month;
 use crate::oms::{
-    self, BandwidthWindow, BatchUpdateTasks, Client, ListTaskGroup, ListTasks, TaskId, TaskSelection,
-    TaskStatus, Urgency,
+    self, BandwidthWindow, BatchUpdateTasks, Client, ListSyncTasks, ListTaskGroup, ListTasks, SyncStatus,
+    TaskId, TaskSelection, TaskStatus, Urgency,
 };
 use crate::plan::seen::{RemoteId, RemoteState, RemoteTask};
 use crate::plan::wish::Kind;
@@ -28,6 +31,12 @@ pub(super) async fn show(
     match kind {
         Kind::MigrationTask => client.show_task(task_id(id), urgency).await.map(wire::task::seen),
         Kind::TaskGroup => client.show_task_group(id.as_str(), urgency).await.map(wire::group::seen),
+        Kind::SyncTask => {
+            // Months are the service's, so they go by the wall clock.
+            let month = Month::of(Timestamp::now());
+            let shown = client.show_sync_task(id.as_str(), month.middle, urgency).await;
+            shown.map(|task| wire::sync::seen_in(task, &month))
+        }
     }
 }
 
@@ -41,6 +50,7 @@ pub(super) async fn stop(
     match kind {
         Kind::MigrationTask => client.stop_task(task_id(id), urgency).await,
         Kind::TaskGroup => client.stop_task_group(id.as_str(), urgency).await,
+        Kind::SyncTask => client.stop_sync_task(id.as_str(), urgency).await,
     }
 }
 
@@ -54,11 +64,17 @@ pub(super) async fn delete(
     let deleted = match kind {
         Kind::MigrationTask => client.delete_task(task_id(id), urgency).await,
         Kind::TaskGroup => client.delete_task_group(id.as_str(), urgency).await,
+        Kind::SyncTask => client.delete_sync_task(id.as_str(), urgency).await,
     };
     match deleted {
-        Err(error) if error.is_not_found() => Ok(()),
+        Err(error) if is_gone(kind, &error) => Ok(()),
         deleted => deleted,
     }
+}
+
+/// Whether OMS said that it does not exist. A sync task that was deleted has codes of its own (`OMS.0093`, `OMS.1011`).
+pub(super) fn is_gone(kind: Kind, error: &oms::Error) -> bool {
+    error.is_not_found() || (kind == Kind::SyncTask && error.class() == oms::Class::NotFound)
 }
 
 /// Sets the bandwidth windows of one.
@@ -72,6 +88,8 @@ pub(super) async fn set_bandwidth(
     match kind {
         Kind::MigrationTask => client.update_bandwidth_policy(task_id(id), windows, urgency).await,
         Kind::TaskGroup => client.update_task_group(id.as_str(), windows, urgency).await,
+        // It has none, and nothing asks for them.
+        Kind::SyncTask => Ok(()),
     }
 }
 
@@ -105,6 +123,7 @@ pub(super) async fn list(
         let (page, got, count) = match kind {
             Kind::MigrationTask => page_of_tasks(client, state, offset, urgency).await?,
             Kind::TaskGroup => page_of_groups(client, state, offset, urgency).await?,
+            Kind::SyncTask => page_of_sync_tasks(client, state, offset, urgency).await?,
         };
         shrank |= count < most;
         most = most.max(count);
@@ -133,6 +152,7 @@ async fn page_of_tasks(
         | RemoteState::Retrying
         | RemoteState::Creating
         | RemoteState::Deleting
+        | RemoteState::Synchronizing
         | RemoteState::Unknown => TaskStatus::Running,
     });
     let query = ListTasks { status, limit: PAGE, offset, ..ListTasks::default() };
@@ -153,4 +173,21 @@ async fn page_of_groups(
     let page = client.list_task_group(&query, urgency).await?;
     let got = page.groups.len() as u64;
     Ok((page.groups.into_iter().map(wire::group::seen).collect(), got, page.count))
+}
+
+/// The same of sync tasks. The last offset is 10,000: beyond it the client refuses, so that what is not complete never
+/// passes for it.
+async fn page_of_sync_tasks(
+    client: &Client,
+    state: Option<RemoteState>,
+    offset: u64,
+    urgency: Urgency,
+) -> Result<(Vec<RemoteTask>, u64, u64), oms::Error> {
+    let status = state.map(|state| match state {
+        RemoteState::Stopped => SyncStatus::Stopped,
+        _ => SyncStatus::Synchronizing,
+    });
+    let page = client.list_sync_tasks(&ListSyncTasks { status, limit: PAGE, offset }, urgency).await?;
+    let got = page.tasks.len() as u64;
+    Ok((page.tasks.into_iter().map(wire::sync::seen).collect(), got, page.count))
 }

@@ -16,7 +16,7 @@ use super::{Engine, Error};
 use crate::api::conditions::{Reason, types};
 use crate::api::{
     self, AllowedNamespaces, ClusterConnection, Connection, ConnectionKind, ConnectionRef, MigrationTask,
-    PinnedConnection, TaskGroup,
+    PinnedConnection, SyncEvent, SyncTask, TaskGroup,
 };
 use crate::plan::connection::{Protection, protect};
 use crate::plan::seen::{Link, LinkUp};
@@ -33,6 +33,10 @@ pub struct Stores {
     pub migration_tasks: Vec<Store<DeserializeGuard<MigrationTask>>>,
     /// TaskGroups.
     pub task_groups: Vec<Store<DeserializeGuard<TaskGroup>>>,
+    /// SyncTasks.
+    pub sync_tasks: Vec<Store<DeserializeGuard<SyncTask>>>,
+    /// SyncEvents.
+    pub sync_events: Vec<Store<DeserializeGuard<SyncEvent>>>,
 }
 
 /// What resolving found.
@@ -58,6 +62,7 @@ impl Stores {
         let mut used = HashSet::new();
         collect_used(&self.migration_tasks, &mut used);
         collect_used(&self.task_groups, &mut used);
+        collect_used(&self.sync_tasks, &mut used);
         let amiss = |meta: &ObjectMeta| {
             let in_use = meta.uid.as_ref().is_some_and(|uid| used.contains(uid));
             protect(meta, in_use) != Protection::Kept
@@ -76,6 +81,7 @@ impl Stores {
     pub(super) fn users_of(&self, connection: &str) -> Vec<String> {
         let mut users = users_in(&self.migration_tasks, connection);
         users.extend(users_in(&self.task_groups, connection));
+        users.extend(users_in(&self.sync_tasks, connection));
         users
     }
 

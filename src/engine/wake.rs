@@ -5,7 +5,9 @@ use kube::{Resource, ResourceExt};
 use tokio::sync::mpsc;
 
 use super::transfer::Transfer;
-use crate::api::{ClusterConnection, Connection, ConnectionKind, MigrationTask, TaskGroup};
+use crate::api::{
+    ClusterConnection, Connection, ConnectionKind, MigrationTask, SyncEvent, SyncTask, TaskGroup,
+};
 use crate::plan::wish::Kind;
 
 /// An object to wake.
@@ -36,6 +38,10 @@ pub struct Queues {
     pub migration_tasks: mpsc::UnboundedReceiver<ObjectRef<MigrationTask>>,
     /// TaskGroups.
     pub task_groups: mpsc::UnboundedReceiver<ObjectRef<TaskGroup>>,
+    /// SyncTasks.
+    pub sync_tasks: mpsc::UnboundedReceiver<ObjectRef<SyncTask>>,
+    /// SyncEvents.
+    pub sync_events: mpsc::UnboundedReceiver<ObjectRef<SyncEvent>>,
     /// Connections.
     pub connections: mpsc::UnboundedReceiver<ObjectRef<Connection>>,
     /// ClusterConnections.
@@ -49,6 +55,8 @@ pub struct Queues {
 pub struct Waker {
     migration_tasks: mpsc::UnboundedSender<ObjectRef<MigrationTask>>,
     task_groups: mpsc::UnboundedSender<ObjectRef<TaskGroup>>,
+    sync_tasks: mpsc::UnboundedSender<ObjectRef<SyncTask>>,
+    sync_events: mpsc::UnboundedSender<ObjectRef<SyncEvent>>,
     connections: mpsc::UnboundedSender<ObjectRef<Connection>>,
     cluster_connections: mpsc::UnboundedSender<ObjectRef<ClusterConnection>>,
     namespaces: mpsc::UnboundedSender<Option<String>>,
@@ -59,17 +67,30 @@ impl Waker {
     pub fn new() -> (Self, Queues) {
         let (migration_tasks, migration_task_queue) = mpsc::unbounded_channel();
         let (task_groups, task_group_queue) = mpsc::unbounded_channel();
+        let (sync_tasks, sync_task_queue) = mpsc::unbounded_channel();
+        let (sync_events, sync_event_queue) = mpsc::unbounded_channel();
         let (connections, connection_queue) = mpsc::unbounded_channel();
         let (cluster_connections, cluster_connection_queue) = mpsc::unbounded_channel();
         let (namespaces, namespace_queue) = mpsc::unbounded_channel();
         let queues = Queues {
             migration_tasks: migration_task_queue,
             task_groups: task_group_queue,
+            sync_tasks: sync_task_queue,
+            sync_events: sync_event_queue,
             connections: connection_queue,
             cluster_connections: cluster_connection_queue,
             namespaces: namespace_queue,
         };
-        (Self { migration_tasks, task_groups, connections, cluster_connections, namespaces }, queues)
+        let waker = Self {
+            migration_tasks,
+            task_groups,
+            sync_tasks,
+            sync_events,
+            connections,
+            cluster_connections,
+            namespaces,
+        };
+        (waker, queues)
     }
 
     /// Asks for a pass of an object soon.
@@ -82,7 +103,15 @@ impl Waker {
             Kind::TaskGroup => {
                 let _ = self.task_groups.send(target.reference());
             }
+            Kind::SyncTask => {
+                let _ = self.sync_tasks.send(target.reference());
+            }
         }
+    }
+
+    /// Asks for a pass of a SyncEvent soon.
+    pub fn wake_sync_event(&self, namespace: &str, name: &str) {
+        let _ = self.sync_events.send(ObjectRef::new(name).within(namespace));
     }
 
     /// Asks for a pass of every unfinished task of a namespace, or of all of them.

@@ -9,7 +9,7 @@ use super::queue::Queue;
 use super::wake::{Target, Waker};
 use super::wire;
 use crate::oms;
-use crate::plan::seen::{Call, Counters, RemoteId, RemoteState, RemoteTask, Trouble};
+use crate::plan::seen::{Call, Counters, MonthCounters, RemoteId, RemoteState, RemoteTask, Trouble};
 use crate::plan::token::ObjectMark;
 
 /// What was seen of a task.
@@ -41,6 +41,8 @@ struct State {
     tracked: HashMap<RemoteId, Target>,
     /// What was seen of them, and when that look began.
     sights: HashMap<RemoteId, (Sight, Timestamp)>,
+    /// When sync tasks were asked what they counted.
+    counted: HashMap<RemoteId, Timestamp>,
     /// Live tasks with a mark of ours, as the last complete poll had them.
     marked: HashMap<ObjectMark, Vec<RemoteTask>>,
     /// Second tasks that are being removed: a list of another state no longer has them, so they are kept in mind.
@@ -72,6 +74,7 @@ impl Watched {
         let mut state = self.lock();
         state.tracked.remove(id);
         state.sights.remove(id);
+        state.counted.remove(id);
     }
 
     /// The watched tasks with the state in which they were seen last.
@@ -92,6 +95,36 @@ impl Watched {
             _ => None,
         };
         state.sights.values().filter_map(running).collect()
+    }
+
+    /// What a sync task had counted in the month when it was asked last.
+    pub(super) fn month(&self, id: &RemoteId) -> Option<MonthCounters> {
+        match self.lock().sights.get(id) {
+            Some((Sight::Task(task), _)) => task.month.clone(),
+            _ => None,
+        }
+    }
+
+    /// What all watched sync tasks had counted when they were asked last.
+    pub(super) fn months(&self) -> Vec<MonthCounters> {
+        let month = |sight: &(Sight, Timestamp)| match &sight.0 {
+            Sight::Task(task) => task.month.clone(),
+            Sight::Gone => None,
+        };
+        self.lock().sights.values().filter_map(month).collect()
+    }
+
+    /// When a sync task was asked for that.
+    pub(super) fn counted_at(&self, id: &RemoteId) -> Option<Timestamp> {
+        self.lock().counted.get(id).copied()
+    }
+
+    /// A sync task was asked for that.
+    pub(super) fn note_counted(&self, id: &RemoteId, at: Timestamp) {
+        let mut state = self.lock();
+        if state.tracked.contains_key(id) {
+            state.counted.insert(id.clone(), at);
+        }
     }
 
     /// What was seen of a task, and when that look began.

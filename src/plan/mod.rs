@@ -9,6 +9,7 @@ pub mod progress;
 pub mod queue;
 pub mod seen;
 pub mod situation;
+pub mod sync_event;
 pub mod token;
 pub mod transfer;
 pub mod wish;

@@ -68,6 +68,7 @@ impl Limits {
             }
             // However many groups wait, OMS refuses no further one (OMS API reference 8.2).
             Kind::TaskGroup => Quota { per_day: Some(self.groups_per_day), at_once: None },
+            Kind::SyncTask => Quota { per_day: None, at_once: Some(self.running_sync_tasks) },
         }
     }
 }

@@ -24,6 +24,8 @@ impl RemoteId {
             Kind::TaskGroup => {
                 (1..=100).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
             }
+            // Opaque, at most 255 characters (OMS API reference 5.4.3).
+            Kind::SyncTask => (1..=255).contains(&text.len()),
         };
         possible.then(|| Self(text.to_owned()))
     }
@@ -91,6 +93,8 @@ pub enum RemoteState {
     Stopping,
     /// Groups only, 8 and 9: a deletion is under way.
     Deleting,
+    /// A sync task that takes events and copies (OMS API reference 5.4.4, `SYNCHRONIZING`).
+    Synchronizing,
     /// Any other number; treated as still under way.
     Unknown,
 }
@@ -144,6 +148,25 @@ pub struct RemoteTask {
     pub notification: Option<RemoteNotification>,
     /// The tasks of a group, where OMS tells their numbers with it.
     pub members: Option<Members>,
+    /// What a sync task did in the month, when OMS told.
+    pub month: Option<MonthCounters>,
+}
+
+/// What a sync task did in one month (OMS API reference 5.4.4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MonthCounters {
+    /// The month, `2026-11`.
+    pub month: String,
+    /// Objects that OMS was asked to copy.
+    pub requested: u64,
+    /// Objects copied.
+    pub succeeded: u64,
+    /// Objects failed.
+    pub failed: u64,
+    /// Objects skipped.
+    pub skipped: u64,
+    /// Bytes copied.
+    pub bytes: u64,
 }
 
 #[cfg(test)]
@@ -165,6 +188,7 @@ impl RemoteTask {
             took: Duration::ZERO,
             notification: None,
             members: None,
+            month: None,
         }
     }
 }
@@ -356,6 +380,8 @@ pub enum Call {
     Bandwidth,
     /// BatchUpdateTasks.
     Priority,
+    /// CreateSyncEvents.
+    Events,
 }
 
 /// Whether a call can have had an effect.

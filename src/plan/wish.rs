@@ -3,7 +3,9 @@
 use std::fmt;
 
 use super::seen::Window;
-use crate::api::{BandwidthWindow, Cdn, Lifecycle, MigrationTask, Notification, Priority, Runs, TaskGroup};
+use crate::api::{
+    BandwidthWindow, Cdn, Lifecycle, MigrationTask, Notification, Priority, Runs, SyncTask, TaskGroup,
+};
 
 /// The kinds of objects that have something of theirs at OMS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -12,17 +14,20 @@ pub enum Kind {
     MigrationTask,
     /// A task group.
     TaskGroup,
+    /// A sync task.
+    SyncTask,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 2] = [Self::MigrationTask, Self::TaskGroup];
+    pub const ALL: [Self; 3] = [Self::MigrationTask, Self::TaskGroup, Self::SyncTask];
 
     /// As Kubernetes writes it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::MigrationTask => "MigrationTask",
             Self::TaskGroup => "TaskGroup",
+            Self::SyncTask => "SyncTask",
         }
     }
 
@@ -31,6 +36,7 @@ impl Kind {
         match self {
             Self::MigrationTask => true,
             Self::TaskGroup => false,
+            Self::SyncTask => false,
         }
     }
 }
@@ -99,6 +105,27 @@ impl<'a> From<&'a TaskGroup> for Wish<'a> {
             notification: spec.notification.as_ref(),
             restores: spec.enable_restore,
             windows: Some(windows(&spec.bandwidth_policy)),
+            priority: None,
+        }
+    }
+}
+
+impl<'a> From<&'a SyncTask> for Wish<'a> {
+    fn from(task: &'a SyncTask) -> Self {
+        let spec = &task.spec;
+        Self {
+            kind: Kind::SyncTask,
+            lifecycle: &spec.lifecycle,
+            runs: None,
+            destination_region: spec
+                .destination
+                .as_ref()
+                .and_then(|destination| destination.region.as_deref()),
+            cdn: spec.source.as_ref().and_then(|source| source.cdn.as_ref()),
+            notification: None,
+            // A start of it copies nothing, so it restores nothing: events do.
+            restores: false,
+            windows: None,
             priority: None,
         }
     }

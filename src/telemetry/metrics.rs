@@ -82,6 +82,21 @@ pub struct Running {
     pub bytes_per_second: u64,
 }
 
+/// Sums over what the watched sync tasks had counted in the current month when they were asked last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Synchronized {
+    /// Objects that OMS was asked to copy.
+    pub requested: u64,
+    /// Objects copied.
+    pub succeeded: u64,
+    /// Objects that could not be copied.
+    pub failed: u64,
+    /// Objects skipped.
+    pub skipped: u64,
+    /// Bytes copied.
+    pub bytes: u64,
+}
+
 type HistogramFamily<S> = Family<S, Histogram, fn() -> Histogram>;
 
 /// Every metric of the operator. Clones share one registry.
@@ -106,6 +121,9 @@ struct Inner {
     running_objects_total: Gauge<u64, AtomicU64>,
     running_objects_done: Gauge<u64, AtomicU64>,
     running_bytes_per_second: Gauge<u64, AtomicU64>,
+    sync_month_objects: Family<ByOutcome, Gauge<u64, AtomicU64>>,
+    sync_month_bytes: Gauge<u64, AtomicU64>,
+    sync_keys: Counter,
     searches: Family<ByOutcome, Counter>,
     duplicate_remotes: Counter,
     abandoned_cleanups: Counter,
@@ -204,6 +222,22 @@ impl Metrics {
             "Speed of the running tasks together",
             Gauge::default()
         );
+        let sync_month_objects = metric!(
+            "sync_month_objects",
+            "Objects that the sync tasks counted in the current month, by outcome; `requested` is all of them",
+            Family::default()
+        );
+        let sync_month_bytes = metric!(
+            "sync_month_copied",
+            Unit::Bytes,
+            "Bytes that the sync tasks copied in the current month",
+            Gauge::default()
+        );
+        let sync_keys = metric!(
+            "sync_event_keys",
+            "Keys of SyncEvents that OMS accepted while this process ran",
+            Counter::default()
+        );
         let searches = metric!(
             "searches",
             "Full scans for a task that carries our token, by outcome",
@@ -244,6 +278,9 @@ impl Metrics {
                 running_objects_total,
                 running_objects_done,
                 running_bytes_per_second,
+                sync_month_objects,
+                sync_month_bytes,
+                sync_keys,
                 searches,
                 duplicate_remotes,
                 abandoned_cleanups,
@@ -313,6 +350,22 @@ impl Metrics {
         self.inner.running_bytes_per_second.set(bytes_per_second);
     }
 
+    /// What the sync tasks had counted in the month; replaces the earlier sums.
+    pub fn set_synchronized(&self, sums: Synchronized) {
+        let Synchronized { requested, succeeded, failed, skipped, bytes } = sums;
+        for (outcome, count) in
+            [("requested", requested), ("succeeded", succeeded), ("failed", failed), ("skipped", skipped)]
+        {
+            self.inner.sync_month_objects.get_or_create(&ByOutcome { outcome }).set(count);
+        }
+        self.inner.sync_month_bytes.set(bytes);
+    }
+
+    /// OMS accepted `count` keys of a SyncEvent.
+    pub fn sync_keys(&self, count: usize) {
+        self.inner.sync_keys.inc_by(count as u64);
+    }
+
     /// A scan of all tasks for our tokens ended: `complete` or `failed`.
     pub fn search(&self, outcome: &'static str) {
         self.inner.searches.get_or_create(&ByOutcome { outcome }).inc();
@@ -378,6 +431,13 @@ mod tests {
         metrics.oms_call("CreateTask", "ok", Duration::from_millis(70));
         metrics.kubernetes_write("MigrationTask", "update_status");
         metrics.transferred_bytes(4096);
+        metrics.sync_keys(10);
+        metrics.set_synchronized(Synchronized {
+            requested: 7,
+            failed: 2,
+            bytes: 9,
+            ..Synchronized::default()
+        });
         metrics.search("complete");
         metrics.poll("ok", 100);
         let text = metrics.render();
@@ -387,6 +447,10 @@ mod tests {
             r#"oms_operator_oms_requests_total{operation="CreateTask",outcome="ok"} 1"#,
             r#"oms_operator_kubernetes_writes_total{kind="MigrationTask",verb="update_status"} 1"#,
             "oms_operator_transferred_bytes_total 4096",
+            "oms_operator_sync_event_keys_total 10",
+            r#"oms_operator_sync_month_objects{outcome="requested"} 7"#,
+            r#"oms_operator_sync_month_objects{outcome="failed"} 2"#,
+            "oms_operator_sync_month_copied_bytes 9",
             r#"oms_operator_searches_total{outcome="complete"} 1"#,
             r#"oms_operator_polls_total{outcome="ok"} 1"#,
             "oms_operator_polled_tasks_total 100",

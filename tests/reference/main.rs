@@ -53,6 +53,8 @@ fn the_reference_is_what_the_code_says() {
     let pages = [
         ("docs/reference/migrationtask.md", types::migration_task()),
         ("docs/reference/taskgroup.md", types::task_group()),
+        ("docs/reference/synctask.md", types::sync_task()),
+        ("docs/reference/syncevent.md", types::sync_event()),
         ("docs/reference/connection.md", types::connection()),
         ("docs/reference/conditions.md", types::conditions()),
         ("docs/reference/errors.md", errors::page()),

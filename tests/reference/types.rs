@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, fs, path::Path};
 
 use oms_operator::api::{
-    ClusterConnection, Connection, MigrationTask, TaskGroup,
+    ClusterConnection, Connection, MigrationTask, SyncEvent, SyncTask, TaskGroup,
     conditions::{Reason, types},
 };
 use schemars::{JsonSchema, generate::SchemaSettings};
@@ -202,6 +202,25 @@ pub(crate) fn task_group() -> String {
     transfer::<TaskGroup>("TaskGroup", "group", "task-group.yaml")
 }
 
+pub(crate) fn sync_task() -> String {
+    transfer::<SyncTask>("SyncTask", "sync task", "sync-task.yaml")
+}
+
+/// The page of a SyncEvent, of which nothing can change.
+pub(crate) fn sync_event() -> String {
+    let schema = schema_of::<SyncEvent>();
+    let spec = fields(&schema["properties"]["spec"], "", None);
+    let mut page = format!("# SyncEvent\n\n{NOTE}\n\n{}\n", schema["description"].as_str().unwrap());
+    example(&mut page, "sync-event.yaml");
+    page.push_str("\n## Spec\n\nNothing of it can change: for other keys, create another SyncEvent.\n\n");
+    spec_table(&mut page, &spec, false);
+    values_section(&mut page, &spec);
+    rules_table(&mut page, &schema);
+    status_table(&mut page, &schema);
+    values_section(&mut page, &fields(&schema["properties"]["status"], "status.", None)[..]);
+    page
+}
+
 /// The page of a kind that has something of its own at OMS, which is called `thing`.
 fn transfer<K: JsonSchema>(kind: &str, thing: &str, shown: &str) -> String {
     let schema = schema_of::<K>();
@@ -265,7 +284,7 @@ pub(crate) fn conditions() -> String {
 
 #[test]
 fn every_field_says_when_it_can_change_and_the_rules_agree() {
-    for schema in [schema_of::<MigrationTask>(), schema_of::<TaskGroup>()] {
+    for schema in [schema_of::<MigrationTask>(), schema_of::<TaskGroup>(), schema_of::<SyncTask>()] {
         fields_and_rules_agree(&schema);
     }
 }
@@ -319,6 +338,8 @@ fn everything_that_users_write_is_bounded() {
     for schema in [
         schema_of::<MigrationTask>(),
         schema_of::<TaskGroup>(),
+        schema_of::<SyncTask>(),
+        schema_of::<SyncEvent>(),
         schema_of::<Connection>(),
         schema_of::<ClusterConnection>(),
     ] {

@@ -97,14 +97,16 @@ impl<K: Transfer> Pass<'_, K> {
     ) -> Result<(), oms::Error> {
         let task = match remote::show(K::KIND, client, id, Urgency::Delete).await {
             Ok(task) => task,
-            Err(error) if error.is_not_found() => {
+            Err(error) if remote::is_gone(K::KIND, &error) => {
                 watched.forget_sibling(&self.mark, id);
                 return Ok(());
             }
             Err(error) => return Err(error),
         };
         match task.state {
-            RemoteState::Running => remote::stop(K::KIND, client, id, Urgency::Delete).await,
+            RemoteState::Running | RemoteState::Synchronizing => {
+                remote::stop(K::KIND, client, id, Urgency::Delete).await
+            }
             RemoteState::Stopping | RemoteState::Retrying | RemoteState::Creating => Ok(()),
             RemoteState::Deleting => {
                 watched.forget_sibling(&self.mark, id);
@@ -136,7 +138,7 @@ impl<K: Transfer> Pass<'_, K> {
                 remote::delete(K::KIND, client, id, Urgency::User).await
             }
             Ok(_) => Ok(()),
-            Err(error) if error.is_not_found() => Ok(()),
+            Err(error) if remote::is_gone(K::KIND, &error) => Ok(()),
             Err(error) => Err(error),
         }
     }

@@ -5,6 +5,7 @@ mod keys;
 mod kind;
 mod line;
 mod report;
+mod sync_task;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -118,6 +118,7 @@ pub(in crate::engine) fn seen(group: oms::TaskGroup) -> RemoteTask {
         took: Duration::from_millis(group.total_time),
         notification: group.smn_info.and_then(notified),
         members,
+        month: None,
     }
 }
 
@@ -144,7 +145,11 @@ pub(in crate::engine) fn status(state: RemoteState) -> Option<GroupStatus> {
         RemoteState::Stopped => Some(GroupStatus::Stopped),
         RemoteState::Succeeded => Some(GroupStatus::Completed),
         RemoteState::Stopping => Some(GroupStatus::Stopping),
-        RemoteState::Failed | RemoteState::Retrying | RemoteState::Deleting | RemoteState::Unknown => None,
+        RemoteState::Failed
+        | RemoteState::Retrying
+        | RemoteState::Deleting
+        | RemoteState::Synchronizing
+        | RemoteState::Unknown => None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(super) mod group;
 mod parts;
+pub(super) mod sync;
 pub(super) mod task;
 
 pub(super) use parts::windows;

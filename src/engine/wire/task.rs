@@ -153,6 +153,7 @@ pub(in crate::engine) fn seen(task: oms::Task) -> RemoteTask {
         took: Duration::from_millis(task.total_time),
         notification: task.smn_info.and_then(notified),
         members: None,
+        month: None,
     }
 }
 

@@ -6,12 +6,13 @@
 
 use std::time::Duration;
 
-use super::{Draft, LookAgain, Plan, Step, later, queue, words};
+use super::{Draft, LookAgain, Plan, Step, later, queue, sync, words};
 use crate::api::conditions::Reason;
 use crate::api::{CreateIntent, Notification};
 use crate::plan::seen::{Call, Delivered, Keys, LinkUp, RemoteId, RemoteTask, Search, TroubleKind};
 use crate::plan::situation::{Row, Situation, exact, whole_seconds};
 use crate::plan::token::Token;
+use crate::plan::wish::Kind;
 
 /// How many complete searches have to find nothing, after the fence, before a create is repeated.
 const EMPTY_SEARCHES: usize = 2;
@@ -55,6 +56,9 @@ pub(super) fn plan_new(mut draft: Draft<'_>) -> Plan {
              only to topics of its own region. Name a topic of that region, or remove `notification`",
             link.region
         );
+        return draft.finish(Situation::new(Row::Hopeless, Reason::InvalidSpec, message), Step::Rest, None);
+    }
+    if let Some(message) = sync::unserved(draft.wish().kind, &link.region) {
         return draft.finish(Situation::new(Row::Hopeless, Reason::InvalidSpec, message), Step::Rest, None);
     }
     let refused = draft.status.failure.as_ref().is_some_and(|failure| !failure.retryable);
@@ -274,6 +278,9 @@ pub(super) fn record(mut draft: Draft<'_>, id: RemoteId, name: Option<String>) -
     draft.status.create = None;
     draft.status.failure = None;
     draft.status.next_attempt_at = None;
+    if draft.wish().kind == Kind::SyncTask {
+        return draft.finish(creating(), Step::Rest, LookAgain::after(Duration::ZERO));
+    }
     let message = "OMS accepted the task and starts it by itself";
     draft.finish(Situation::new(Row::Active, Reason::WaitingAtOMS, message), Step::Rest, None)
 }

@@ -153,7 +153,7 @@ fn end(draft: Draft<'_>, id: RemoteId, policy: DeletionPolicy) -> Plan {
         // A task that is not ours stays as it is, whatever the status says.
         Remote::Known(remote) if !draft.owns(remote) => release(draft),
         Remote::Known(remote) => match remote.state {
-            RemoteState::Running => {
+            RemoteState::Running | RemoteState::Synchronizing => {
                 draft.finish(deleting(waiting_words(policy)), Step::Stop(id), LookAgain::fresh(1))
             }
             RemoteState::Stopped | RemoteState::Failed | RemoteState::Succeeded if keep => release(draft),

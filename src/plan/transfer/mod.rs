@@ -12,6 +12,7 @@ mod notification;
 mod queue;
 mod retry;
 mod run;
+mod sync;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -179,6 +180,7 @@ pub fn is_over(meta: &ObjectMeta, status: Option<&TransferStatus>) -> bool {
 }
 
 pub use notification::words as notification_failed;
+pub(super) use words::situation as situation_of;
 
 /// Plans the next step.
 pub fn plan(view: &View<'_>) -> Plan {

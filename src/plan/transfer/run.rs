@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use super::{Draft, LookAgain, Plan, Step, later, notification, retry, words};
+use super::{Draft, LookAgain, Plan, Step, later, notification, retry, sync, words};
 use crate::api::conditions::{Reason, types};
 use crate::api::{Acknowledgement, FailedObjects, NotificationTrigger, Phase, Priority};
 use crate::plan::progress;
 use crate::plan::seen::{Keys, Link, Remote, RemoteState, RemoteTask, Trouble, TroubleKind};
 use crate::plan::situation::{self, Row, Situation, whole_seconds};
+use crate::plan::wish::Kind;
 
 /// Plans for a task whose ID is recorded.
 pub(super) fn plan(mut draft: Draft<'_>) -> Plan {
@@ -37,7 +38,9 @@ pub(super) fn plan(mut draft: Draft<'_>) -> Plan {
     }
     match draft.view.remote {
         Remote::Pending => {
-            if draft.suspended() || super::has_ended(&draft.stored()) {
+            // The lists leave out what a sync task counts, and there are few of them.
+            let is_sync = draft.wish().kind == Kind::SyncTask;
+            if draft.suspended() || is_sync || super::has_ended(&draft.stored()) {
                 draft.keep(Step::Show, None)
             } else {
                 Plan { status: draft.status, step: Step::Rest, look_again: None }
@@ -72,6 +75,9 @@ fn gone(mut draft: Draft<'_>) -> Plan {
         // The task is over; only the word about its notification went with the record.
         notification::give_up(&mut draft);
         return over(draft);
+    }
+    if draft.wish().kind == Kind::SyncTask {
+        return sync::gone(draft);
     }
     if draft.status.suspended_at.is_some() && nothing_copied_yet(&draft) {
         // We deleted the record of a waiting task; resuming creates the next attempt.
@@ -111,6 +117,9 @@ fn known(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
             remote.id
         );
         return draft.finish(Situation::new(Row::Hopeless, Reason::ForeignTask, message), Step::Rest, None);
+    }
+    if draft.wish().kind == Kind::SyncTask {
+        return sync::known(draft, remote);
     }
     draft.status.task_name = super::name_of(&remote.name);
     draft.status.started_at = remote.started_at.map(whole_seconds);
@@ -224,7 +233,7 @@ pub(super) fn start(
     draft.finish(situation, Step::Start { id: remote.id.clone(), only_failed }, LookAgain::fresh(1))
 }
 
-fn stopped(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
+pub(super) fn stopped(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
     let step = live_settings(&mut draft, remote);
     if draft.status.suspended_at.is_none() {
         draft.status.next_attempt_at = None;
@@ -241,7 +250,7 @@ fn stopped(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
     }
 }
 
-fn suspend(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
+pub(super) fn suspend(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
     // On record before the call: a task that we stopped is ours to start again.
     draft.status.suspended_at.get_or_insert_with(|| whole_seconds(draft.view.now));
     let stopping = |message: &str| Situation::new(Row::Stopping, Reason::Suspending, message);
@@ -258,7 +267,7 @@ fn suspend(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
             }
             draft.finish(suspended(false), Step::Rest, None)
         }
-        RemoteState::Running => draft.finish(
+        RemoteState::Running | RemoteState::Synchronizing => draft.finish(
             stopping("The task is being stopped"),
             Step::Stop(remote.id.clone()),
             LookAgain::fresh(1),

@@ -16,6 +16,7 @@ fn call(call: Call) -> &'static str {
         Call::Delete => "the deletion",
         Call::Bandwidth => "the bandwidth policy",
         Call::Priority => "the priority",
+        Call::Events => "the keys",
     }
 }
 
@@ -25,7 +26,7 @@ pub(super) fn may_pass(kind: TroubleKind) -> bool {
 }
 
 /// The situation after a refused or failed call.
-pub(super) fn situation(trouble: &Trouble) -> Situation {
+pub(in crate::plan) fn situation(trouble: &Trouble) -> Situation {
     let whose_keys;
     let (row, reason, whose_move) = match trouble.kind {
         TroubleKind::Invalid if trouble.call == Call::Create => {

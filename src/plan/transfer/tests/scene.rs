@@ -88,6 +88,7 @@ pub(super) fn remote(state: RemoteState) -> RemoteTask {
         took: Duration::from_mins(1),
         notification: None,
         members: None,
+        month: None,
     }
 }
 

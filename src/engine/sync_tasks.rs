@@ -1,0 +1,53 @@
+//! The poll of sync tasks: there are few, so one list tells how all of them stand; what they counted is asked for rarely.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::wake::Waker;
+use super::watched::{Sight, Watched};
+use super::{Clock, look, remote};
+use crate::oms::{self, Client, Urgency};
+use crate::plan::seen::{RemoteId, RemoteTask};
+use crate::plan::token::ObjectMark;
+use crate::plan::wish::Kind;
+
+/// How old what a sync task counted in the month may become: the list leaves it out.
+const COUNTS_LAST: Duration = Duration::from_mins(5);
+
+/// Polls the sync tasks of a project once. Returns how many were looked at.
+pub(super) async fn poll(
+    watched: &Watched,
+    client: &Client,
+    clock: &Clock,
+    waker: &Waker,
+) -> Result<usize, oms::Error> {
+    let tracked: Vec<RemoteId> = watched.tracked().into_iter().map(|(id, _)| id).collect();
+    let mut unseen: HashSet<&RemoteId> = tracked.iter().collect();
+    let mut marked: HashMap<ObjectMark, Vec<RemoteTask>> = HashMap::new();
+    let at = clock.now();
+    let (all, _) = remote::list(Kind::SyncTask, client, None, Urgency::Poll).await?;
+    for mut task in all {
+        if let Some(token) = &task.token {
+            marked.entry(token.object.clone()).or_default().push(task.clone());
+        }
+        if let Some(id) = unseen.take(&task.id) {
+            task.month = watched.month(id);
+            watched.record(id, Sight::Task(Box::new(task)), at, Some(waker));
+        }
+    }
+    watched.set_marked(marked, waker);
+    let old = |id: &RemoteId| {
+        let counted = watched.counted_at(id);
+        counted.is_none_or(|counted| age(counted, at) >= COUNTS_LAST)
+    };
+    for id in tracked.iter().filter(|id| unseen.contains(id) || old(id)) {
+        look::show(Kind::SyncTask, watched, client, id, clock, Urgency::Poll, Some(waker)).await?;
+    }
+    Ok(tracked.len())
+}
+
+fn age(then: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(then)).unwrap_or_default()
+}

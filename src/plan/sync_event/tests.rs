@@ -1,0 +1,338 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::api::conditions::types;
+use crate::api::{Span, SyncTaskRef};
+use crate::plan::seen::{Call, Delivered};
+
+const GENERATION: i64 = 1;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).unwrap()
+}
+
+fn id() -> RemoteId {
+    RemoteId::from("8c6c2a35-0000-4000-8000-000000000001".to_owned())
+}
+
+#[derive(Clone, Debug)]
+struct Scene {
+    meta: ObjectMeta,
+    spec: SyncEventSpec,
+    stored: Option<SyncEventStatus>,
+    now: Timestamp,
+    receiver: Receiver,
+    told: Option<(usize, RemoteId)>,
+    trouble: Option<Trouble>,
+}
+
+fn scene(keys: usize) -> Scene {
+    Scene {
+        meta: ObjectMeta {
+            name: Some("new-photos".into()),
+            namespace: Some("media".into()),
+            generation: Some(GENERATION),
+            ..ObjectMeta::default()
+        },
+        spec: SyncEventSpec {
+            sync_task_ref: SyncTaskRef { name: "photos".into() },
+            object_keys: (0..keys).map(|number| format!("{number}.jpg")).collect(),
+            ttl_after_finished: None,
+        },
+        stored: None,
+        now: at(0),
+        receiver: Receiver::Ready(id()),
+        told: None,
+        trouble: None,
+    }
+}
+
+fn trouble(kind: TroubleKind, code: &str, retry_at: Timestamp) -> Trouble {
+    Trouble {
+        call: Call::Events,
+        kind,
+        delivery: Delivered::Refused,
+        code: code.into(),
+        message: "Said by OMS.".into(),
+        remedy: String::new(),
+        field: None,
+        retry_at,
+        count: 1,
+    }
+}
+
+impl Scene {
+    fn plan(&self) -> Plan {
+        plan(&View {
+            meta: &self.meta,
+            spec: &self.spec,
+            stored: self.stored.as_ref(),
+            now: self.now,
+            check_interval: Duration::from_mins(1),
+            receiver: &self.receiver,
+            told: self.told.as_ref(),
+            trouble: self.trouble.as_ref(),
+        })
+    }
+
+    fn annotated(mut self, name: &str, value: &str) -> Self {
+        self.meta.annotations = Some(BTreeMap::from([(name.to_owned(), value.to_owned())]));
+        self
+    }
+
+    /// Plans and stores until a step comes that is no write.
+    fn settle(&mut self) -> Plan {
+        for _ in 0..4 {
+            let plan = self.plan();
+            if self.stored.as_ref() == Some(&plan.status) {
+                return plan;
+            }
+            self.stored = Some(plan.status);
+            self.told = None;
+        }
+        panic!("the status does not come to rest: {self:#?}");
+    }
+}
+
+fn ready(plan: &Plan) -> (String, String) {
+    let ready = situation::find(&plan.status.conditions, types::READY).unwrap();
+    (ready.status.clone(), ready.reason.clone())
+}
+
+fn message(plan: &Plan) -> String {
+    situation::find(&plan.status.conditions, types::READY).unwrap().message.clone()
+}
+
+#[test]
+fn keys_go_out_ten_at_a_time_in_order_and_each_call_is_on_record_before_the_next() {
+    let mut scene = scene(25);
+    let mut sent = Vec::new();
+    loop {
+        let plan = scene.settle();
+        match plan.step {
+            Step::Send(to, range) => {
+                assert_eq!(to, id());
+                assert_eq!(plan.status.accepted, i64::try_from(range.start).ok());
+                scene.told = Some((range.end, to));
+                sent.push(range);
+            }
+            Step::Rest => break,
+            Step::Delete => panic!("nobody asked for that"),
+        }
+    }
+    assert_eq!(sent, [0..10, 10..20, 20..25]);
+    let plan = scene.plan();
+    assert_eq!(ready(&plan), ("True".into(), "EventsAccepted".into()));
+    assert_eq!((plan.status.accepted, plan.status.total), (Some(25), Some(25)));
+    assert_eq!(plan.status.task_id.as_deref(), Some(id().as_str()));
+    assert_eq!((plan.status.phase, plan.look_again), (Some(Phase::Succeeded), None));
+}
+
+#[test]
+fn what_was_not_put_on_record_is_sent_again_and_nothing_else() {
+    let mut scene = scene(100);
+    scene.stored = Some(SyncEventStatus { accepted: Some(40), ..SyncEventStatus::default() });
+    assert_eq!(scene.settle().step, Step::Send(id(), 40..50));
+}
+
+#[test]
+fn keys_are_kept_while_the_sync_task_takes_none() {
+    for (receiver, reason, words) in [
+        (Receiver::Missing, "SyncTaskNotFound", "does not exist in namespace `media`"),
+        (Receiver::Leaving, "SyncTaskDeleting", "is being deleted"),
+        (
+            Receiver::Idle { phase: Some(Phase::Stopped), message: "`spec.suspend` is true".into() },
+            "SyncTaskNotSynchronizing",
+            "is Stopped; the keys are kept and sent once it synchronizes: `spec.suspend` is true",
+        ),
+        (
+            Receiver::Idle { phase: None, message: String::new() },
+            "SyncTaskNotSynchronizing",
+            "is not looked at yet",
+        ),
+        (
+            Receiver::Unreachable { reason: Reason::ConnectionNotReady, message: "no way".into() },
+            "ConnectionNotReady",
+            "no way",
+        ),
+    ] {
+        let mut scene = Scene { receiver, ..scene(12) };
+        let plan = scene.settle();
+        assert_eq!(ready(&plan), ("False".into(), reason.into()));
+        assert!(message(&plan).contains(words), "{}", message(&plan));
+        assert_eq!((plan.step.clone(), plan.status.phase), (Step::Rest, Some(Phase::Pending)));
+        assert!(plan.look_again.is_some(), "it looks again by itself");
+        scene.receiver = Receiver::Ready(id());
+        assert_eq!(scene.settle().step, Step::Send(id(), 0..10), "and goes on when the cause goes");
+    }
+}
+
+#[test]
+fn trouble_that_may_pass_is_waited_for_and_a_request_to_look_tries_at_once() {
+    for (kind, code, reason) in [
+        (TroubleKind::Throttled, "APIGW.0308", "Throttled"),
+        (TroubleKind::Transient, "OMS.0184", "ServiceUnavailable"),
+        (TroubleKind::Conflict, "OMS.0094", "SyncTaskNotSynchronizing"),
+        (TroubleKind::Credentials, "APIGW.0301", "CredentialsRejected"),
+        (TroubleKind::Permission, "OMS.0206", "PermissionDenied"),
+    ] {
+        let mut scene = Scene { trouble: Some(trouble(kind, code, at(30))), ..scene(3) };
+        let plan = scene.settle();
+        assert_eq!(ready(&plan), ("False".into(), reason.into()), "{kind:?}");
+        assert_eq!((plan.step, plan.look_again), (Step::Rest, Some(Duration::from_secs(30))));
+        let asked = scene.clone().annotated(api::RECONCILE_REQUESTED_AT, "now");
+        assert_eq!(asked.plan().step, Step::Send(id(), 0..3));
+        scene.now = at(30);
+        assert_eq!(scene.settle().step, Step::Send(id(), 0..3));
+    }
+}
+
+#[test]
+fn keys_that_oms_refuses_for_good_end_it_until_somebody_asks() {
+    let mut scene = Scene { trouble: Some(trouble(TroubleKind::Invalid, "OMS.0002", at(600))), ..scene(3) };
+    let plan = scene.settle();
+    assert_eq!(ready(&plan), ("False".into(), "Refused".into()));
+    assert!(situation::find(&plan.status.conditions, types::STALLED).is_some());
+    assert!(message(&plan).contains("`objectKeys` (OMS.0002): Said by OMS. Delete this object"));
+    assert_eq!((plan.step, plan.look_again), (Step::Rest, None));
+    // The next process knows of no trouble, and leaves it.
+    scene.trouble = None;
+    assert_eq!(scene.plan().step, Step::Rest);
+    let asked = scene.annotated(api::RECONCILE_REQUESTED_AT, "again").plan();
+    assert_eq!((asked.step, asked.status.finished_at), (Step::Send(id(), 0..3), None));
+}
+
+#[test]
+fn it_is_deleted_when_its_time_after_the_end_has_passed_and_not_before_the_end_is_on_record() {
+    let mut scene = scene(3);
+    scene.spec.ttl_after_finished = Some(Span("1m".into()));
+    scene.told = Some((3, id()));
+    let plan = scene.settle();
+    assert_eq!((plan.step, plan.look_again), (Step::Rest, Some(Duration::from_mins(1))));
+    scene.now = at(60);
+    assert_eq!(scene.plan().step, Step::Delete);
+    scene.stored = None;
+    scene.told = Some((3, id()));
+    assert_eq!(scene.plan().step, Step::Rest);
+}
+
+#[test]
+fn paused_it_sends_nothing_but_records_what_was_taken() {
+    let paused = scene(30).annotated(api::PAUSED, "true");
+    let plan = paused.plan();
+    assert_eq!((plan.step, plan.status), (Step::Rest, SyncEventStatus::default()));
+    let told = Scene { told: Some((10, id())), ..paused };
+    let plan = told.plan();
+    assert_eq!((plan.step, plan.status.accepted), (Step::Rest, Some(10)));
+}
+
+fn receivers() -> impl Strategy<Value = Receiver> {
+    prop_oneof![
+        Just(Receiver::Missing),
+        Just(Receiver::Leaving),
+        Just(Receiver::Idle { phase: Some(Phase::Queued), message: "wait".into() }),
+        Just(Receiver::Unreachable { reason: Reason::ConnectionNotReady, message: "x".into() }),
+        Just(Receiver::Ready(id())),
+    ]
+}
+
+fn troubles() -> impl Strategy<Value = Trouble> {
+    let kinds = prop_oneof![
+        Just(TroubleKind::Invalid),
+        Just(TroubleKind::Credentials),
+        Just(TroubleKind::BucketCredentials),
+        Just(TroubleKind::Permission),
+        Just(TroubleKind::Privacy),
+        Just(TroubleKind::Quota),
+        Just(TroubleKind::Conflict),
+        Just(TroubleKind::Missing),
+        Just(TroubleKind::Throttled),
+        Just(TroubleKind::Transient),
+        Just(TroubleKind::Unknown),
+    ];
+    (kinds, -60_i64..600).prop_map(|(kind, second)| trouble(kind, "OMS.0001", at(second)))
+}
+
+fn statuses() -> impl Strategy<Value = SyncEventStatus> {
+    let end = proptest::option::of((-600_i64..0).prop_map(|second| whole_seconds(at(second))));
+    (proptest::option::of(-5_i64..60), end).prop_map(|(accepted, finished_at)| SyncEventStatus {
+        accepted,
+        finished_at,
+        ..SyncEventStatus::default()
+    })
+}
+
+fn scenes() -> impl Strategy<Value = Scene> {
+    let told = proptest::option::of((0_usize..60).prop_map(|through| (through, id())));
+    let ttl = proptest::option::of((0_u64..1_000).prop_map(|seconds| Span(seconds.to_string())));
+    let notes = proptest::option::of(prop_oneof![
+        Just((api::PAUSED, "true")),
+        Just((api::RECONCILE_REQUESTED_AT, "token")),
+    ]);
+    let parts = (
+        1_usize..50,
+        proptest::option::of(statuses()),
+        receivers(),
+        told,
+        proptest::option::of(troubles()),
+        ttl,
+        notes,
+        any::<bool>(),
+    );
+    parts.prop_map(|(keys, stored, receiver, told, trouble, ttl, note, deleted)| {
+        let mut scene = Scene { stored, receiver, told, trouble, ..scene(keys) };
+        scene.spec.ttl_after_finished = ttl;
+        if deleted {
+            scene.meta.deletion_timestamp = Some(whole_seconds(at(-1)));
+        }
+        match note {
+            Some((name, value)) => scene.annotated(name, value),
+            None => scene,
+        }
+    })
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_seen_there_is_a_plan_that_sends_only_what_is_next(scene in scenes()) {
+        let plan = scene.plan();
+        let total = scene.spec.object_keys.len();
+        if let Step::Send(_, range) = &plan.step {
+            prop_assert!(matches!(scene.receiver, Receiver::Ready(_)));
+            prop_assert_eq!(plan.status.accepted, i64::try_from(range.start).ok());
+            prop_assert!(!range.is_empty() && range.len() <= KEYS_PER_CALL && range.end <= total);
+            prop_assert!(scene.meta.deletion_timestamp.is_none());
+        }
+        if plan.step == Step::Delete {
+            prop_assert!(scene.stored.as_ref().is_some_and(|status| status.finished_at.is_some()));
+        }
+    }
+
+    #[test]
+    fn what_oms_accepted_is_never_forgotten(scene in scenes()) {
+        let before = scene.stored.as_ref().and_then(|status| status.accepted).unwrap_or(0);
+        let total = i64::try_from(scene.spec.object_keys.len()).unwrap();
+        if scene.meta.deletion_timestamp.is_none() {
+            prop_assert!(scene.plan().status.accepted.unwrap_or(0) >= before.clamp(0, total).min(before));
+        }
+    }
+
+    #[test]
+    fn a_stored_plan_is_planned_again_without_a_change(scene in scenes()) {
+        let mut scene = scene;
+        let first = scene.settle();
+        let again = scene.plan();
+        prop_assert_eq!(first, again);
+    }
+
+    #[test]
+    fn conditions_never_contradict_each_other(scene in scenes()) {
+        let conditions = scene.plan().status.conditions;
+        let holds = |type_| situation::find(&conditions, type_).is_some_and(|found| found.status == "True");
+        let (ready, reconciling, stalled) =
+            (holds(types::READY), holds(types::RECONCILING), holds(types::STALLED));
+        prop_assert!(u8::from(ready) + u8::from(reconciling) + u8::from(stalled) <= 1);
+    }
+}
