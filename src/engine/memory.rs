@@ -24,6 +24,8 @@ pub(super) struct Memory<K> {
     pub(super) started_again_at: Option<Timestamp>,
     /// What was seen of the task before this moment no longer counts, once the moment has come.
     pub(super) stale_from: Option<Timestamp>,
+    /// The request for a look that was heeded last.
+    pub(super) asked: Option<String>,
     /// When the last scans began that found nothing.
     pub(super) empty_scans: Vec<Timestamp>,
     /// When progress was stored last.
@@ -42,6 +44,7 @@ impl<K> Default for Memory<K> {
             refused: None,
             started_again_at: None,
             stale_from: None,
+            asked: None,
             empty_scans: Vec::new(),
             progress_at: None,
             place_at: None,
@@ -60,6 +63,7 @@ impl<K> Memory<K> {
             refused,
             started_again_at,
             stale_from,
+            asked,
             empty_scans,
             progress_at,
             place_at,
@@ -71,6 +75,7 @@ impl<K> Memory<K> {
             && refused.is_none()
             && started_again_at.is_none()
             && stale_from.is_none()
+            && asked.is_none()
             && empty_scans.is_empty()
             && progress_at.is_none()
             && place_at.is_none()

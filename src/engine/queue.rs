@@ -3,7 +3,7 @@
 //! Shared by all of them, in memory only: after a restart everybody lines up again, and the search that precedes a create
 //! brings back what was created before.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -42,6 +42,8 @@ struct State {
     created: HashMap<RemoteId, Timestamp>,
     /// What was there at the last look that counts against a limit, and when that look began.
     present: Option<(usize, Timestamp)>,
+    /// Sync tasks that have a place, as the last look had them.
+    holding: HashSet<RemoteId>,
     /// How many each namespace was let through while others waited.
     served: HashMap<String, u64>,
     closed_until: Option<Timestamp>,
@@ -108,11 +110,30 @@ impl Queue {
         state.granted.remove(uid);
         state.created.insert(id.clone(), now);
         (state.closed_until, state.refusals) = (None, 0);
-        let applicants: Vec<_> = state.waiting.values().map(|(applicant, ..)| applicant.clone()).collect();
-        for next in line(&applicants, &state.served).into_iter().take(WOKEN) {
-            if let Some((_, target, _)) = state.waiting.get(&next.uid) {
-                waker.wake(target);
-            }
+        state.wake_next(waker);
+    }
+
+    /// A sync task gave its place back: it was stopped or deleted. What OMS refused before no longer counts.
+    pub(super) fn vacated(&self, id: &RemoteId, waker: &Waker) {
+        let mut state = self.lock();
+        state.created.remove(id);
+        if state.holding.remove(id)
+            && let Some((count, _)) = &mut state.present
+        {
+            *count = count.saturating_sub(1);
+        }
+        (state.closed_until, state.refusals) = (None, 0);
+        state.wake_next(waker);
+    }
+
+    /// Which sync tasks have a place by a list that was read at `at`.
+    pub(super) fn held(&self, ids: HashSet<RemoteId>, at: Timestamp, waker: &Waker) {
+        let mut state = self.lock();
+        let fewer = state.holding.iter().any(|id| !ids.contains(id));
+        state.present = Some((ids.len(), at));
+        state.holding = ids;
+        if fewer {
+            state.wake_next(waker);
         }
     }
 
@@ -130,8 +151,12 @@ impl Queue {
     pub(super) fn scanned<'a>(&self, tasks: impl IntoIterator<Item = &'a RemoteTask>, at: Timestamp) {
         let mut state = self.lock();
         let mut waiting = 0;
+        state.holding.clear();
         for task in tasks {
-            waiting += usize::from(task.state == RemoteState::Waiting);
+            if task.state == RemoteState::Synchronizing {
+                state.holding.insert(task.id.clone());
+            }
+            waiting += usize::from(matches!(task.state, RemoteState::Waiting | RemoteState::Synchronizing));
             if let Some(began) = task.started_at.filter(|began| *began <= at && *began + DAY > at) {
                 state.created.entry(task.id.clone()).or_insert(began);
             }
@@ -165,6 +190,16 @@ impl State {
     fn forget_the_old(&mut self, now: Timestamp) {
         self.created.retain(|_, at| *at + DAY > now);
         self.waiting.retain(|_, (.., asked)| *asked + ABSENCE > now);
+    }
+
+    /// Wakes the first in the line: whoever goes through wakes the next.
+    fn wake_next(&self, waker: &Waker) {
+        let applicants: Vec<_> = self.waiting.values().map(|(applicant, ..)| applicant.clone()).collect();
+        for next in line(&applicants, &self.served).into_iter().take(WOKEN) {
+            if let Some((_, target, _)) = self.waiting.get(&next.uid) {
+                waker.wake(target);
+            }
+        }
     }
 
     /// Who comes new to the line starts level with the least served of those who wait.
@@ -272,6 +307,39 @@ mod tests {
         assert!(matches!(ask(&queue, "a2", quota, 5), Turn::Later(_)));
         queue.leave("a1");
         assert_eq!(ask(&queue, "a2", quota, 400), Turn::Now, "an old count says nothing any more");
+    }
+
+    #[test]
+    fn a_sync_task_that_stops_gives_its_place_to_the_next() {
+        let (waker, _queues) = Waker::new();
+        let quota = Quota { per_day: None, at_once: Some(2) };
+        let queue = Queue::default();
+        let synchronizing = |id| RemoteTask::numbered(id, RemoteState::Synchronizing);
+        let stopped = RemoteTask::numbered(3, RemoteState::Stopped);
+        queue.scanned([&synchronizing(1), &synchronizing(2), &stopped], at(0));
+        assert_eq!(ask(&queue, "a1", quota, 1), Turn::Later(Place { position: 1, earliest_at: None }));
+        queue.vacated(&RemoteId::from(3), &waker);
+        assert!(matches!(ask(&queue, "a1", quota, 2), Turn::Later(_)), "a stopped one had no place");
+        queue.vacated(&RemoteId::from(1), &waker);
+        queue.vacated(&RemoteId::from(1), &waker);
+        assert_eq!(ask(&queue, "a1", quota, 3), Turn::Now);
+        assert!(matches!(ask(&queue, "a2", quota, 3), Turn::Later(_)), "a place is given back once");
+        queue.created("a1", &RemoteId::from(4), at(4), &waker);
+        assert!(matches!(ask(&queue, "a2", quota, 5), Turn::Later(_)), "what was created since counts");
+        queue.held([RemoteId::from(4)].into(), at(6), &waker);
+        assert_eq!(ask(&queue, "a2", quota, 7), Turn::Now, "somebody else stopped the other");
+    }
+
+    #[test]
+    fn a_refusal_is_forgotten_when_a_place_is_given_back() {
+        let (waker, _queues) = Waker::new();
+        let quota = Quota { per_day: None, at_once: Some(5) };
+        let queue = Queue::default();
+        assert_eq!(ask(&queue, "a1", quota, 0), Turn::Now);
+        queue.refused("a1", at(0));
+        assert!(matches!(ask(&queue, "a1", quota, 1), Turn::Later(_)));
+        queue.vacated(&RemoteId::from(9), &waker);
+        assert_eq!(ask(&queue, "a1", quota, 2), Turn::Now);
     }
 
     #[test]

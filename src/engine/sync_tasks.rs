@@ -9,7 +9,7 @@ use super::wake::Waker;
 use super::watched::{Sight, Watched};
 use super::{Clock, look, remote};
 use crate::oms::{self, Client, Urgency};
-use crate::plan::seen::{RemoteId, RemoteTask};
+use crate::plan::seen::{RemoteId, RemoteState, RemoteTask};
 use crate::plan::token::ObjectMark;
 use crate::plan::wish::Kind;
 
@@ -28,7 +28,11 @@ pub(super) async fn poll(
     let mut marked: HashMap<ObjectMark, Vec<RemoteTask>> = HashMap::new();
     let at = clock.now();
     let (all, _) = remote::list(Kind::SyncTask, client, None, Urgency::Poll).await?;
+    let mut holding = HashSet::new();
     for mut task in all {
+        if task.state == RemoteState::Synchronizing {
+            holding.insert(task.id.clone());
+        }
         if let Some(token) = &task.token {
             marked.entry(token.object.clone()).or_default().push(task.clone());
         }
@@ -38,6 +42,7 @@ pub(super) async fn poll(
         }
     }
     watched.set_marked(marked, waker);
+    watched.queue.held(holding, at, waker);
     let old = |id: &RemoteId| {
         let counted = watched.counted_at(id);
         counted.is_none_or(|counted| age(counted, at) >= COUNTS_LAST)

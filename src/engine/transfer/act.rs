@@ -4,12 +4,14 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::{Pass, Transfer, report};
+use crate::api::DeletionPolicy;
 use crate::api::conditions::Reason;
 use crate::engine::watched::{Sight, Watched};
 use crate::engine::{remote, wire};
 use crate::oms::{self, Urgency};
 use crate::plan::seen::{Call, Link, RemoteId, RemoteState, TroubleKind};
 use crate::plan::transfer::Step;
+use crate::plan::wish::Kind;
 use crate::telemetry::EventKind;
 
 impl<K: Transfer> Pass<'_, K> {
@@ -76,15 +78,36 @@ impl<K: Transfer> Pass<'_, K> {
             Ok(()) => {
                 self.memory.trouble = None;
                 self.memory.refused = None;
+                self.pass_on_place(watched, step);
             }
             Err(error) => {
                 self.note_trouble(call, &error, self.engine.clock.now());
                 let full =
                     self.memory.trouble.as_ref().is_some_and(|trouble| trouble.kind == TroubleKind::Quota);
-                if call == Call::Create && full {
+                if matches!(call, Call::Create | Call::Start) && full {
                     watched.queue.refused(&self.uid(), self.engine.clock.now());
                 }
             }
+        }
+    }
+
+    /// Sync tasks have places, which a start takes and a stop or a deletion gives back. A stop that a deletion follows gives
+    /// none back yet: by one reading OMS counts stopped ones, too.
+    fn pass_on_place(&self, watched: &Watched, step: &Step) {
+        if K::KIND != Kind::SyncTask {
+            return;
+        }
+        let settings = &self.engine.settings;
+        let policy = self.object.wish().lifecycle.deletion_policy.unwrap_or(settings.policy.deletion_policy);
+        let deletes = self.is_deleted() && policy == DeletionPolicy::Delete;
+        match step {
+            Step::Start { id, .. } => {
+                let now = self.engine.clock.now();
+                watched.queue.created(&self.uid(), id, now, &self.engine.waker);
+            }
+            Step::Stop(id) if !deletes => watched.queue.vacated(id, &self.engine.waker),
+            Step::Delete(id) => watched.queue.vacated(id, &self.engine.waker),
+            _ => {}
         }
     }
 

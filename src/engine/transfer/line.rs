@@ -39,7 +39,7 @@ impl<K: Transfer> Pass<'_, K> {
     pub(super) fn leave_line(&self, plan: &Plan) {
         let waits = plan.status.create.is_some() || plan.status.queue.is_some();
         let leaves = match plan.step {
-            Step::AddFinalizer => false,
+            Step::AddFinalizer | Step::Start { .. } => false,
             Step::RemoveFinalizer { .. } => true,
             _ => !waits,
         };

@@ -32,6 +32,7 @@ use crate::plan::queue::Turn;
 use crate::plan::seen::{Call, Keys, Link, Remote, RemoteId, Search, Trouble};
 use crate::plan::token::ObjectMark;
 use crate::plan::transfer::{LookAgain, Plan, Step, View, is_over, plan};
+use crate::plan::wish::Kind;
 
 /// Looks that one pass may need before it can decide: keys, the task, the scan, the line, and one to spare.
 const LOOKS: usize = 5;
@@ -136,6 +137,7 @@ impl<K: Transfer> Pass<'_, K> {
             }
         }
         self.find_place();
+        self.heed_request();
         self.hold_turn();
         for _ in 0..LOOKS {
             let now = self.engine.clock.now();
@@ -209,6 +211,18 @@ impl<K: Transfer> Pass<'_, K> {
         }
         if let (Some(id), Some(watched)) = (self.remote_id(), self.watched()) {
             watched.track(&id, &self.target());
+        }
+    }
+
+    /// Somebody who asks for a look at a sync task gets its numbers of now: what the poll brings may be minutes old.
+    fn heed_request(&mut self) {
+        let requested = self.object.annotations().get(api::RECONCILE_REQUESTED_AT);
+        let handled = self.object.status().and_then(|status| status.last_handled_reconcile_at.as_ref());
+        if K::KIND != Kind::SyncTask || requested == handled {
+            self.memory.asked = None;
+        } else if self.memory.asked.as_ref() != requested {
+            self.memory.asked = requested.cloned();
+            self.memory.stale_from = Some(self.engine.clock.now());
         }
     }
 
@@ -423,6 +437,10 @@ impl<K: Transfer> Pass<'_, K> {
         {
             // Other keys go out next: what was said of the old ones no longer counts.
             self.memory.trouble = None;
+        }
+        let statistics = |object: &K| object.status().and_then(|status| status.statistics.clone());
+        if statistics(&stored) != statistics(&self.object) {
+            self.memory.progress_at = Some(now);
         }
         let (fresh, old) = (progress(&stored), progress(&self.object));
         if fresh != old {

@@ -23,13 +23,19 @@ pub(super) fn take_turn(draft: Draft<'_>) -> Result<Draft<'_>, Box<Plan>> {
 }
 
 fn wait(mut draft: Draft<'_>, place: &Place) -> Plan {
-    draft.take_intent_back();
+    let stopped = draft.status.task_id.is_some();
+    if !stopped {
+        draft.take_intent_back();
+    }
     draft.status.failure = None;
     draft.status.next_attempt_at = None;
     let told = draft.status.queue.take();
     draft.status.queue = Some(tell(told, place, draft.view.place_due, draft.view.now));
     let rest = place.earliest_at.map_or(PATIENCE, |at| draft.until(at).min(PATIENCE));
-    let message = "A quota of the account at OMS is full. Nothing to do; the operator creates the task when there is room";
+    let does = if stopped { "starts" } else { "creates" };
+    let message = format!(
+        "A quota of the account at OMS is full. Nothing to do; the operator {does} the task when there is room"
+    );
     let situation = Situation::new(Row::Queued, Reason::QuotaExceeded, message);
     draft.finish(situation, Step::Rest, LookAgain::after(rest))
 }

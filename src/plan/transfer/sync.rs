@@ -1,6 +1,6 @@
 //! What is different about a sync task: it has no end and no progress, it synchronizes or it is stopped.
 
-use super::{Draft, LookAgain, Plan, Step, run};
+use super::{Draft, LookAgain, Plan, Step, queue, run};
 use crate::api::SyncStatistics;
 use crate::api::conditions::Reason;
 use crate::plan::seen::{MonthCounters, RemoteState, RemoteTask};
@@ -30,7 +30,12 @@ pub(super) fn known(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
     }
     match remote.state {
         _ if draft.suspended() => run::suspend(draft, remote),
-        RemoteState::Stopped => run::stopped(draft, remote),
+        RemoteState::Stopped if draft.status.suspended_at.is_none() => run::stopped(draft, remote),
+        // A start takes one of the account's places, as a create does.
+        RemoteState::Stopped => match queue::take_turn(draft) {
+            Ok(draft) => run::stopped(draft, remote),
+            Err(plan) => *plan,
+        },
         RemoteState::Synchronizing => {
             draft.status.suspended_at = None;
             draft.status.failure = None;
