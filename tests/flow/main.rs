@@ -25,5 +25,7 @@ mod secrets;
 mod sources;
 mod spec_walk;
 mod suspend;
+mod sync_event;
+mod sync_task;
 mod two_operators;
 mod undecodable;

@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::{Event, Namespace, Secret};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Resource};
-use oms_operator::api::{self, Connection, TaskGroup};
+use oms_operator::api::{self, Connection, SyncTask, TaskGroup};
 use oms_operator::dev::bucket::{Bucket, Endpoint};
 use oms_operator::dev::scratch::Scratch;
 use oms_operator::dev::{ControlPlane, crds};
@@ -350,6 +350,16 @@ impl World {
     /// A TaskGroup of the whole source bucket `photos` into `photos-archive`, to be changed and applied.
     pub(crate) fn group(&self, name: &str) -> Draft<'_, TaskGroup> {
         Draft::new(self, name)
+    }
+
+    /// A SyncTask from the bucket `photos` to `photos-archive`, to be changed and applied.
+    pub(crate) fn sync_task(&self, name: &str) -> Draft<'_, SyncTask> {
+        Draft::new(self, name).without("/type").without("/source/objectKeys")
+    }
+
+    /// The sync tasks at OMS, in the shape of ListSyncTasks.
+    pub(crate) async fn remote_sync_tasks(&self) -> Vec<Value> {
+        self.admin("/state").await["syncTasks"].as_array().unwrap().clone()
     }
 
     /// The task groups at OMS, in the shape of ShowTaskGroup.
