@@ -1,27 +1,29 @@
-//! `make demo`: one real migration, watched live, and every object compared afterwards.
+//! `make demo`: one real migration, watched live, then a group and a synchronization, and every object compared afterwards.
 
-use std::cell::Cell;
+mod comparison;
+mod other_kinds;
+mod view;
+
 use std::collections::BTreeMap;
-use std::io::IsTerminal;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
-use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+use indicatif::HumanBytes;
 use kube::{Api, ResourceExt};
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
-use super::bucket::{Bucket, Fingerprint};
+use self::comparison::compare;
+use self::view::{Bar, View};
+use super::bucket::Bucket;
 use super::error::{Context, Error, Result};
 use super::samples;
 use super::stack::{self, Cluster, NAMESPACE, Programs, Stack};
-use crate::api::{MigrationTask, Phase, Progress};
+use crate::api::{MigrationTask, Phase};
 
 /// Far beyond what the demo needs on a slow machine.
 const MIGRATION_LIMIT: Duration = Duration::from_mins(10);
-/// Where OMS leaves its own lists of succeeded and failed objects in the destination bucket.
-const OMS_FOLDER: &str = "oms/task/";
 /// Differences that are told one by one.
 const TOLD_DIFFERENCES: usize = 20;
 
@@ -71,12 +73,7 @@ async fn migrate(stack: &mut Stack, manifest: &Path, task: &MigrationTask, start
     destination.create().await?;
     println!("Bucket `{source_name}` holds {} objects, {}", samples.len(), HumanBytes(total));
 
-    println!("\n$ kubectl apply -f {}", manifest.display());
-    let mut apply = stack.plane.kubectl();
-    apply.args(["apply", "--namespace", NAMESPACE, "-f"]).arg(manifest);
-    if !apply.status().context("Could not run kubectl")?.success() {
-        return Err(Error::new(format!("kubectl refused {}", manifest.display())));
-    }
+    apply(stack, manifest)?;
     let applied = Instant::now();
     let name = task.name_any();
     let outcome = tokio::time::timeout(MIGRATION_LIMIT, watch(stack, &name)).await;
@@ -87,11 +84,7 @@ async fn migrate(stack: &mut Stack, manifest: &Path, task: &MigrationTask, start
     outcome?;
     let transfer = applied.elapsed();
 
-    println!("\n$ kubectl get migrationtask {name}");
-    let mut get = stack.plane.kubectl();
-    get.args(["get", "--namespace", NAMESPACE, "migrationtask", &name]);
-    get.status().context("Could not run kubectl")?;
-    println!();
+    get(stack, &["migrationtask", &name])?;
 
     let bar = Bar::new(2 * total, "Comparing every object");
     let (source_objects, destination_objects) = tokio::try_join!(
@@ -104,6 +97,9 @@ async fn migrate(stack: &mut Stack, manifest: &Path, task: &MigrationTask, start
     if source_objects.len() != samples.len() {
         let (there, made) = (source_objects.len(), samples.len());
         differences.push(format!("the source bucket holds {there} objects instead of {made}"));
+    }
+    if differences.is_empty() {
+        differences.extend(other_kinds::show(stack, manifest.parent().unwrap_or(Path::new("."))).await?);
     }
     let calls = Calls::read(&stack.admin).await?;
     if calls.creates() != 1 {
@@ -125,6 +121,28 @@ async fn migrate(stack: &mut Stack, manifest: &Path, task: &MigrationTask, start
     }
     let (count, all) = (differences.len(), source_objects.len());
     Err(Error::new(format!("{count} differences in {all} objects. {}", stack.operator_log())))
+}
+
+/// `kubectl apply`, as a user types it.
+fn apply(stack: &Stack, manifest: &Path) -> Result<()> {
+    println!("\n$ kubectl apply -f {}", manifest.display());
+    let mut apply = stack.plane.kubectl();
+    apply.args(["apply", "--namespace", NAMESPACE, "-f"]).arg(manifest);
+    if apply.status().context("Could not run kubectl")?.success() {
+        Ok(())
+    } else {
+        Err(Error::new(format!("kubectl refused {}", manifest.display())))
+    }
+}
+
+/// `kubectl get`, as a user types it.
+fn get(stack: &Stack, what: &[&str]) -> Result<()> {
+    println!("\n$ kubectl get {}", what.join(" "));
+    let mut get = stack.plane.kubectl();
+    get.args(["get", "--namespace", NAMESPACE]).args(what);
+    get.status().context("Could not run kubectl")?;
+    println!();
+    Ok(())
 }
 
 /// Follows the status until the migration is done; an error when it did not end well.
@@ -168,39 +186,6 @@ async fn watch(stack: &mut Stack, name: &str) -> Result<()> {
     }
 }
 
-/// What differs, one line each.
-fn compare(
-    source: &BTreeMap<String, Fingerprint>,
-    destination: &BTreeMap<String, Fingerprint>,
-    prefix: &str,
-) -> Vec<String> {
-    let mut differences = Vec::new();
-    for (key, wanted) in source {
-        let Some(found) = destination.get(&format!("{prefix}{key}")) else {
-            differences.push(format!("`{key}` is missing in the destination"));
-            continue;
-        };
-        if found.sha256 != wanted.sha256 {
-            let (sizes, hashes) = ((wanted.size, found.size), (&wanted.sha256[..12], &found.sha256[..12]));
-            differences.push(format!("`{key}` has other contents: bytes {sizes:?}, SHA-256 {hashes:?}"));
-        }
-        if found.content_type != wanted.content_type {
-            let types = (&wanted.content_type, &found.content_type);
-            differences.push(format!("`{key}` has another Content-Type: {types:?}"));
-        }
-        if found.metadata != wanted.metadata {
-            let both = (&wanted.metadata, &found.metadata);
-            differences.push(format!("`{key}` has other metadata: {both:?}"));
-        }
-    }
-    for key in destination.keys().filter(|key| !key.starts_with(OMS_FOLDER)) {
-        if !key.strip_prefix(prefix).is_some_and(|key| source.contains_key(key)) {
-            differences.push(format!("`{key}` is in the destination, but not in the source"));
-        }
-    }
-    differences
-}
-
 /// Calls that OMS got, from the emulator's journal.
 struct Calls(BTreeMap<String, usize>);
 
@@ -230,147 +215,5 @@ impl std::fmt::Display for Calls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let parts: Vec<_> = self.0.iter().map(|(operation, count)| format!("{operation} {count}")).collect();
         write!(f, "OMS calls: {} ({})", self.0.values().sum::<usize>(), parts.join(", "))
-    }
-}
-
-/// A progress bar at a terminal; nothing elsewhere, as a log wants results.
-struct Bar(ProgressBar);
-
-impl Bar {
-    fn new(total: u64, what: &str) -> Self {
-        let bar =
-            if std::io::stderr().is_terminal() { ProgressBar::new(total) } else { ProgressBar::hidden() };
-        bar.set_style(style("{spinner} {msg} [{bar:32}] {bytes}/{total_bytes}"));
-        bar.set_message(what.to_owned());
-        bar.enable_steady_tick(Duration::from_millis(100));
-        Self(bar)
-    }
-
-    fn add(&self, size: u64) {
-        self.0.inc(size);
-    }
-
-    fn finish(&self) {
-        self.0.finish_and_clear();
-    }
-}
-
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template)
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .progress_chars("━╸─")
-}
-
-/// How a person sees the migration: a bar at a terminal, elsewhere a line per step.
-struct View {
-    bar: Option<ProgressBar>,
-    last: Cell<Option<(Phase, u32)>>,
-}
-
-impl View {
-    fn new() -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::new(100);
-            bar.set_style(style("{spinner} {prefix:9} [{bar:32}] {percent:>3}%  {msg}"));
-            bar.enable_steady_tick(Duration::from_millis(100));
-            bar
-        });
-        Self { bar, last: Cell::new(None) }
-    }
-
-    fn show(&self, phase: Phase, message: &str, progress: Option<&Progress>) {
-        let percent = progress.map_or(0, |progress| progress.percent);
-        let details = progress.map_or_else(|| message.to_owned(), describe);
-        if let Some(bar) = &self.bar {
-            bar.set_prefix(format!("{phase:?}"));
-            bar.set_position(u64::from(percent));
-            bar.set_message(details);
-        } else if self.last.replace(Some((phase, percent))) != Some((phase, percent)) {
-            println!("{:10} {percent:>3}%  {details}", format!("{phase:?}"));
-        }
-    }
-}
-
-impl Drop for View {
-    fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-    }
-}
-
-fn describe(progress: &Progress) -> String {
-    let objects = &progress.objects;
-    let mut text = format!(
-        "{}/{} objects, {} of {}",
-        objects.succeeded + objects.failed + objects.skipped,
-        objects.total,
-        HumanBytes(progress.bytes.done),
-        HumanBytes(progress.bytes.total),
-    );
-    if let Some(speed) = &progress.speed {
-        text.push_str(", ");
-        text.push_str(speed);
-    }
-    if let Some(remaining) = progress.remaining.as_deref().filter(|text| !text.is_empty()) {
-        text.push_str(", ");
-        text.push_str(remaining);
-        text.push_str(" left");
-    }
-    if objects.failed > 0 {
-        text = format!("{text}, {} failed", objects.failed);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn object(contents: &str) -> Fingerprint {
-        Fingerprint {
-            size: contents.len() as u64,
-            sha256: format!("{contents:0>64}"),
-            content_type: "text/plain".to_owned(),
-            metadata: BTreeMap::new(),
-        }
-    }
-
-    fn bucket(objects: &[(&str, Fingerprint)]) -> BTreeMap<String, Fingerprint> {
-        objects.iter().map(|(key, object)| ((*key).to_owned(), object.clone())).collect()
-    }
-
-    #[test]
-    fn equal_buckets_have_no_difference() {
-        let source = bucket(&[("a", object("1")), ("b/", object(""))]);
-        let destination = bucket(&[("in/a", object("1")), ("in/b/", object(""))]);
-        assert_eq!(compare(&source, &destination, "in/"), Vec::<String>::new());
-    }
-
-    #[test]
-    fn every_kind_of_difference_is_found() {
-        let source = bucket(&[
-            ("contents", object("1")),
-            ("metadata", object("2")),
-            ("missing", object("3")),
-            ("type", object("4")),
-        ]);
-        let mut other_metadata = object("2");
-        other_metadata.metadata.insert("a".to_owned(), "b".to_owned());
-        let mut other_type = object("4");
-        other_type.content_type = "image/png".to_owned();
-        let destination = bucket(&[
-            ("contents", object("9")),
-            ("extra", object("5")),
-            ("oms/task/photos/success_object_lists/1.success_list.txt", object("6")),
-            ("metadata", other_metadata),
-            ("type", other_type),
-        ]);
-        let differences = compare(&source, &destination, "");
-        assert_eq!(differences.len(), 5, "{differences:#?}");
-        for (difference, key) in differences.iter().zip(["contents", "metadata", "missing", "type", "extra"])
-        {
-            assert!(difference.starts_with(&format!("`{key}`")), "{difference}");
-        }
     }
 }
