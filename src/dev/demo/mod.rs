@@ -107,10 +107,11 @@ async fn migrate(stack: &mut Stack, manifest: &Path, task: &MigrationTask, start
     }
     if differences.is_empty() {
         println!(
-            "All {} objects ({}) are equal in key, SHA-256, Content-Type and metadata. \
-             {:.0} s in all, {:.1} s from apply to done. {calls}",
+            "All {} objects ({}) are equal in key, SHA-256, Content-Type and metadata, and so are the {} of the other \
+             kinds. {:.0} s in all, {:.1} s from apply to done. {calls}",
             source_objects.len(),
             HumanBytes(total),
+            other_kinds::OBJECTS_IN_ALL,
             started.elapsed().as_secs_f64(),
             transfer.as_secs_f64(),
         );

@@ -21,6 +21,9 @@ const LOOK: Duration = Duration::from_millis(250);
 /// Objects of each: the small ones among the samples.
 const OBJECTS: usize = 12;
 
+/// Objects of both.
+pub(super) const OBJECTS_IN_ALL: usize = SHOWS.len() * OBJECTS;
+
 /// Manifest, buckets, and the phases in which its objects are done.
 struct Show {
     manifest: &'static str,
