@@ -25,6 +25,9 @@ condition_types! {
     CONNECTION_READY = "ConnectionReady",
     /// The priority of the spec cannot be set at OMS yet; present only while true.
     PRIORITY_PENDING = "PriorityPending",
+    /// True: `spec.rerun` asks for another run, which waits for the end of the present one. False: its word was answered
+    /// before and never runs again. Absent otherwise.
+    RERUN_PENDING = "RerunPending",
     /// The consent to OMS's privacy agreement was recorded at OMS.
     PRIVACY_AGREEMENT_RECORDED = "PrivacyAgreementRecorded",
 }
@@ -74,6 +77,12 @@ reasons! {
     TaskFailed,
     /// The task failed and is started again later.
     RetryScheduled,
+    /// Another run begins, as a new task at OMS.
+    RunBegins,
+    /// The present run is not over, so the run that `spec.rerun` asks for waits.
+    RunUnderWay,
+    /// The word of `spec.rerun` was answered by an earlier run.
+    RerunAnswered,
     /// The task failed, and as many retries as `spec.retry.limit` allows were made.
     RetryLimitReached,
     /// The task failed, and it cannot be started again as `spec.retry` asks; the message says why.

@@ -42,7 +42,7 @@ pub use migration_task::{Destination, ListFile, MigrationTask, MigrationTaskSpec
 pub use notification::{
     Notification, NotificationLanguage, NotificationResult, NotificationStatus, NotificationTrigger,
 };
-pub use runs::{Retries, Retry, RetryObjects, Runs};
+pub use runs::{FormerRun, Retries, Retry, RetryObjects, Runs};
 pub use span::Span;
 pub use status::{
     ByteCounts, CreateIntent, FailedObjects, Failure, Members, ObjectCounts, ObservedCredentials, Phase,

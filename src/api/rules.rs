@@ -78,7 +78,8 @@ fn add(schema: &mut Schema, rules: impl IntoIterator<Item = Rule>) {
 }
 
 /// One rule per frozen field, at the root: a rule on the field itself would not see it removed, and removing and
-/// adding it again would change it. Frozen is from the intent to create until a refusal clears that intent.
+/// adding it again would change it. Frozen is from the intent to create until a refusal clears that intent; a further
+/// run repeats the same spec, so with a former run it stays frozen.
 fn frozen(kind: Frozen, field: &str) -> Rule {
     let (new, old) = (format!("self.spec.{field}"), format!("oldSelf.spec.{field}"));
     unchanged(kind, field, &format!("{new} == {old}"))
@@ -90,8 +91,8 @@ fn unchanged((kind, thing): Frozen, field: &str, same: &str) -> Rule {
     forbidden(
         &format!("spec.{field}"),
         format!(
-            "!has(oldSelf.status) || !(has(oldSelf.status.create) || has(oldSelf.status.taskId)) || \
-             (has({new}) ? has({old}) && {same} : !has({old}))"
+            "!has(oldSelf.status) || !(has(oldSelf.status.create) || has(oldSelf.status.taskId) || \
+             has(oldSelf.status.history)) || (has({new}) ? has({old}) && {same} : !has({old}))"
         ),
         format!(
             "`{field}` is frozen, as OMS cannot change it in a {thing} that was created: put it back, \

@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time}
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ConnectionKind, NotificationStatus, Retries, SyncStatistics};
+use super::{ConnectionKind, FormerRun, NotificationStatus, Retries, SyncStatistics};
 
 /// Value of `observedGeneration` before the first look.
 pub(super) fn not_observed() -> i64 {
@@ -22,7 +22,7 @@ pub struct TransferStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Phase")]
     pub phase: Option<Phase>,
-    /// For tools: `Ready`, `Reconciling`, `Stalled`, `CredentialsReady`, `ConnectionReady`, `PriorityPending`.
+    /// For tools: `Ready`, `Reconciling`, `Stalled`, `CredentialsReady`, `ConnectionReady`, `PriorityPending`, `RerunPending`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -42,6 +42,23 @@ pub struct TransferStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "i64", range(min = 1))]
     pub run: Option<i64>,
+    /// The word of `spec.rerun` that asked for the present run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub rerun: Option<String>,
+    /// Words of `spec.rerun` that were answered, the last 100; none of them runs again. Where a status was lost, tokens
+    /// of tasks at OMS stand for the words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "atomic"))]
+    pub answered_reruns: Vec<String>,
+    /// The last 10 runs before the present one, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10), extend("x-kubernetes-list-type" = "atomic"))]
+    pub history: Vec<FormerRun>,
+    /// IDs of the tasks of still older runs, the last 500: their records go with the object too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 500), extend("x-kubernetes-list-type" = "atomic"))]
+    pub older_task_ids: Vec<String>,
     /// Which task at OMS this is within the run, from 1: a waiting task that is suspended is deleted and made anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "i64", range(min = 1))]
@@ -118,6 +135,10 @@ impl Default for TransferStatus {
             task_id: None,
             task_name: None,
             run: None,
+            rerun: None,
+            answered_reruns: Vec::new(),
+            history: Vec::new(),
+            older_task_ids: Vec::new(),
             attempt: None,
             create: None,
             suspended_at: None,

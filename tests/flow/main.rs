@@ -21,6 +21,8 @@ mod live_settings;
 mod lost_status;
 mod notification;
 mod process;
+mod rerun;
+mod retry;
 mod secrets;
 mod sources;
 mod spec_walk;

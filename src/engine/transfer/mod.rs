@@ -31,7 +31,7 @@ use crate::plan::cadence::spread;
 use crate::plan::queue::Turn;
 use crate::plan::seen::{Call, Keys, Link, Remote, RemoteId, Search, Trouble};
 use crate::plan::token::ObjectMark;
-use crate::plan::transfer::{LookAgain, Plan, Step, View, is_over, plan};
+use crate::plan::transfer::{LookAgain, Plan, Step, View, is_over, of_present_run, plan};
 use crate::plan::wish::Kind;
 
 /// Looks that one pass may need before it can decide: keys, the task, the scan, the line, and one to spare.
@@ -174,7 +174,7 @@ impl<K: Transfer> Pass<'_, K> {
     fn is_settled(&self) -> bool {
         let status = self.object.status();
         let recorded = status.is_some_and(|status| status.task_id.is_some());
-        recorded && is_over(self.object.meta(), status) && !self.is_deleted()
+        recorded && is_over(self.object.meta(), &self.object.wish(), status) && !self.is_deleted()
     }
 
     fn is_deleted(&self) -> bool {
@@ -302,6 +302,7 @@ impl<K: Transfer> Pass<'_, K> {
         match scan {
             Some(scan) if wanted.is_some_and(|wanted| scan.started_at > wanted) => {
                 let found = scan.by_mark.get(&self.mark).cloned().unwrap_or_default();
+                let found = of_present_run(self.object.status(), found);
                 if self.memory.trouble.as_ref().is_some_and(|trouble| trouble.call == Call::Look) {
                     self.memory.trouble = None;
                 }
@@ -459,6 +460,14 @@ impl<K: Transfer> Pass<'_, K> {
         let place = |object: &K| object.status().and_then(|status| status.queue.clone());
         if place(&stored) != place(&self.object) {
             self.memory.place_at = place(&stored).map(|_| now);
+        }
+        let recorded = |object: &K| object.status().and_then(|status| status.task_id.clone());
+        if recorded(&stored) != recorded(&self.object)
+            && let (Some(id), Some(watched)) = (self.remote_id(), self.watched())
+        {
+            // Another attempt, another run, or the next record to delete.
+            watched.untrack(&id);
+            self.memory.started_again_at = None;
         }
         report::transition(self.engine, &self.object, &stored);
         report::notification(self.engine, &self.object, &stored);

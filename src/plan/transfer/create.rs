@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::rerun::{self, Claim};
 use super::{Draft, LookAgain, Plan, Step, later, queue, sync, words};
 use crate::api::conditions::Reason;
 use crate::api::{CreateIntent, Notification};
@@ -102,8 +103,8 @@ pub(super) fn plan_new(mut draft: Draft<'_>) -> Plan {
 /// Writes the intent: from here on the spec is frozen.
 fn intend(mut draft: Draft<'_>, link: &LinkUp) -> Plan {
     let attempt = draft.status.attempt.unwrap_or(1);
-    let token = Token::new(draft.view.mark.clone(), "", attempt);
-    draft.status.run = Some(1);
+    rerun::name_run(&mut draft);
+    let token = rerun::token(&draft, attempt);
     draft.status.attempt = Some(attempt);
     draft.status.connection = Some(link.pinned.clone());
     draft.status.create =
@@ -136,11 +137,15 @@ pub(super) fn plan_under_way(mut draft: Draft<'_>) -> Plan {
     };
     let newer_than = intent.sent_at.as_ref().unwrap_or(&intent.started_at).0;
     match draft.view.search {
-        Search::Done { found, .. } if !found.is_empty() => {
-            if let Some(keep) = best(&draft, found) {
-                return record(draft, keep.id.clone(), super::name_of(&keep.name));
-            }
-            let step = Step::RemoveDuplicate(found[0].id.clone());
+        Search::Done { found, .. } if rerun::is_news(&draft, found) => {
+            let step = match rerun::claim(&draft, found) {
+                Claim::Task(keep) => return record(draft, keep.id.clone(), super::name_of(&keep.name)),
+                Claim::Earlier(task) => Step::RemoveDuplicate(task.id.clone()),
+                Claim::Former => {
+                    rerun::recall(&mut draft, None);
+                    return draft.finish(creating(), Step::Rest, LookAgain::after(Duration::ZERO));
+                }
+            };
             return draft.finish(creating(), step, LookAgain::after(Duration::from_secs(2)));
         }
         _ if draft.view.permit.is_some() => {}
@@ -240,17 +245,14 @@ fn unconfirmed(draft: Draft<'_>, intent: &CreateIntent, step: Option<Step>) -> P
 
 /// Which of several tasks with our mark is kept: the one that copied most, else the lowest ID. Earlier attempts are
 /// over: what a list still shows of one is never taken for this one.
-pub(super) fn best<'a>(draft: &Draft<'_>, found: &'a [RemoteTask]) -> Option<&'a RemoteTask> {
+pub(super) fn best<'t>(
+    draft: &Draft<'_>,
+    found: impl Iterator<Item = &'t RemoteTask>,
+) -> Option<&'t RemoteTask> {
     let attempt = draft.status.attempt.unwrap_or(1);
-    found.iter().filter(|task| task.token.as_ref().is_none_or(|token| token.attempt >= attempt)).min_by_key(
-        |task| {
-            (
-                std::cmp::Reverse(task.counters.bytes_done),
-                std::cmp::Reverse(task.counters.succeeded),
-                &task.id,
-            )
-        },
-    )
+    found.filter(|task| task.token.as_ref().is_none_or(|token| token.attempt >= attempt)).min_by_key(|task| {
+        (std::cmp::Reverse(task.counters.bytes_done), std::cmp::Reverse(task.counters.succeeded), &task.id)
+    })
 }
 
 /// Whether OMS's answer says that the create that was sent came to nothing.
@@ -266,10 +268,12 @@ pub(super) fn had_no_effect(draft: &Draft<'_>) -> bool {
 /// Records the ID and clears the intent.
 pub(super) fn record(mut draft: Draft<'_>, id: RemoteId, name: Option<String>) -> Plan {
     if let Search::Done { found, .. } = draft.view.search
-        && let Some(token) = found.iter().find(|task| task.id == id).and_then(|task| task.token.as_ref())
+        && let Some(task) = found.iter().find(|task| task.id == id)
+        && let Some(token) = &task.token
     {
-        // After a lost status the attempt comes back with the task.
+        // After a lost status the attempt comes back with the task, and former runs with it.
         draft.status.attempt = Some(token.attempt);
+        rerun::recall(&mut draft, Some(task));
     }
     draft.status.run.get_or_insert(1);
     draft.status.attempt.get_or_insert(1);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::rerun::{self, Claim};
 use super::{Draft, LookAgain, Plan, Step, create, group, later};
 use crate::api::DeletionPolicy;
 use crate::api::conditions::Reason;
@@ -32,15 +33,28 @@ pub(super) fn plan(mut draft: Draft<'_>) -> Plan {
     }
     match (recorded, sent) {
         (None, None) if is_forgotten(&draft) => recall(draft),
-        (None, None) => release(draft),
-        (None, Some(_)) if draft.view.permit.is_some() || create::had_no_effect(&draft) => release(draft),
-        (None, Some(sent)) => find(draft, sent),
+        (None, None) => next(draft, policy),
+        (None, Some(_)) if draft.view.permit.is_some() || create::had_no_effect(&draft) => {
+            next(draft, policy)
+        }
+        (None, Some(sent)) => find(draft, sent, policy),
         (Some(id), _) => end(draft, id, policy),
     }
 }
 
 fn release(draft: Draft<'_>) -> Plan {
     draft.keep(Step::RemoveFinalizer { abandoned: None }, None)
+}
+
+/// This run is dealt with: the records of former runs go the same way, one by one.
+fn next(mut draft: Draft<'_>, policy: DeletionPolicy) -> Plan {
+    if policy != DeletionPolicy::Delete {
+        return release(draft);
+    }
+    let Some(id) = rerun::take_last(&mut draft.status) else { return release(draft) };
+    (draft.status.task_id, draft.status.task_name, draft.status.create) = (Some(id), None, None);
+    let message = "The task of the present run is gone from OMS; those of former runs follow";
+    draft.finish(deleting(message), Step::Rest, LookAgain::after(Duration::ZERO))
 }
 
 /// Whether the status knows nothing although the finalizer says that a task was intended: somebody erased it, or the
@@ -59,8 +73,9 @@ fn recall(mut draft: Draft<'_>) -> Plan {
         // The status stays as it is until then: it is what says that there is something to recall.
         Search::None => draft.keep(Step::Search, LookAgain::after(Duration::from_secs(1))),
         Search::Done { found, .. } => {
-            let Some(task) = create::best(&draft, found) else { return release(draft) };
+            let Some(task) = create::best(&draft, found.iter()) else { return release(draft) };
             record(&mut draft, &task.id, &task.name);
+            rerun::recall(&mut draft, Some(task));
             draft.status.connection = Some(link.pinned.clone());
             draft.finish(searching(), Step::Rest, LookAgain::after(Duration::ZERO))
         }
@@ -68,7 +83,7 @@ fn recall(mut draft: Draft<'_>) -> Plan {
 }
 
 /// A create may have arrived whose answer was lost: what it made has to be found first.
-fn find(mut draft: Draft<'_>, sent: jiff::Timestamp) -> Plan {
+fn find(mut draft: Draft<'_>, sent: jiff::Timestamp, policy: DeletionPolicy) -> Plan {
     if let Link::Down { message, .. } = draft.view.link {
         return abandon_later(draft, message);
     }
@@ -77,19 +92,29 @@ fn find(mut draft: Draft<'_>, sent: jiff::Timestamp) -> Plan {
     }
     let fence = later(sent, draft.view.policy.create_fence);
     match draft.view.search {
-        Search::Done { found, started_at, .. } if !found.is_empty() && *started_at > sent => {
-            let Some(keep) = create::best(&draft, found) else {
-                let step = Step::RemoveDuplicate(found[0].id.clone());
-                return draft.finish(searching(), step, LookAgain::after(Duration::from_secs(2)));
-            };
-            record(&mut draft, &keep.id, &keep.name);
+        Search::Done { found, started_at, .. } if rerun::is_news(&draft, found) && *started_at > sent => {
+            match rerun::claim(&draft, found) {
+                Claim::Task(keep) => {
+                    record(&mut draft, &keep.id, &keep.name);
+                    rerun::recall(&mut draft, Some(keep));
+                }
+                Claim::Earlier(task) => {
+                    let step = Step::RemoveDuplicate(task.id.clone());
+                    return draft.finish(searching(), step, LookAgain::after(Duration::from_secs(2)));
+                }
+                // From here on the search is about the run that was under way alone.
+                Claim::Former => {
+                    rerun::recall(&mut draft, None);
+                    return draft.finish(searching(), Step::Rest, LookAgain::after(Duration::ZERO));
+                }
+            }
             draft.finish(
                 deleting("The task is being removed from OMS"),
                 Step::Rest,
                 LookAgain::after(Duration::ZERO),
             )
         }
-        Search::Done { empty, .. } if empty.iter().any(|started| *started > fence) => release(draft),
+        Search::Done { empty, .. } if empty.iter().any(|started| *started > fence) => next(draft, policy),
         Search::Done { started_at, .. } => {
             let passed = Duration::try_from(draft.view.now.duration_since(sent)).unwrap_or_default();
             let pause = (passed / 8).clamp(Duration::from_secs(1), Duration::from_mins(1));
@@ -148,10 +173,10 @@ fn end(draft: Draft<'_>, id: RemoteId, policy: DeletionPolicy) -> Plan {
     }
     let keep = policy == DeletionPolicy::StopAndKeep;
     match draft.view.remote {
-        Remote::Gone => release(draft),
+        Remote::Gone => next(draft, policy),
         Remote::Pending | Remote::Stale => draft.finish(deleting(waiting_words(policy)), Step::Show, None),
         // A task that is not ours stays as it is, whatever the status says.
-        Remote::Known(remote) if !draft.owns(remote) => release(draft),
+        Remote::Known(remote) if !draft.owns(remote) => next(draft, policy),
         Remote::Known(remote) => match remote.state {
             RemoteState::Running | RemoteState::Synchronizing => {
                 draft.finish(deleting(waiting_words(policy)), Step::Stop(id), LookAgain::fresh(1))
@@ -197,7 +222,13 @@ fn abandon_later(draft: Draft<'_>, why: &str) -> Plan {
         let project = draft.status.connection.as_ref().map_or_else(String::new, |pinned| {
             format!(" of project {} at {}", pinned.project_id, pinned.endpoint)
         });
-        let abandoned = Some(format!("{task}{project} may still be at OMS: {why}"));
+        let former: Vec<_> = rerun::former_ids(&draft.status).collect();
+        let former = match former.len() {
+            0 => String::new(),
+            1 => format!(" and {} of a former run", former[0]),
+            _ => format!(" and {} of former runs", former.join(", ")),
+        };
+        let abandoned = Some(format!("{task}{former}{project} may still be at OMS: {why}"));
         return draft.keep(Step::RemoveFinalizer { abandoned }, None);
     }
     let message = format!(

@@ -10,6 +10,7 @@ mod deletion;
 mod group;
 mod notification;
 mod queue;
+mod rerun;
 mod retry;
 mod run;
 mod sync;
@@ -168,7 +169,7 @@ fn has_ended(status: &TransferStatus) -> bool {
 }
 
 /// Whether the task reached its end, so that it costs no call any more.
-pub fn is_over(meta: &ObjectMeta, status: Option<&TransferStatus>) -> bool {
+pub fn is_over(meta: &ObjectMeta, wish: &Wish<'_>, status: Option<&TransferStatus>) -> bool {
     let Some(status) = status else { return false };
     let ended = has_ended(status);
     // A failed task may have been started at the console: somebody who asks for a look gets one.
@@ -176,10 +177,11 @@ pub fn is_over(meta: &ObjectMeta, status: Option<&TransferStatus>) -> bool {
     let asked = status.phase == Some(Phase::Failed)
         && (annotation(meta, api::RECONCILE_REQUESTED_AT) != status.last_handled_reconcile_at.as_ref()
             || meta.generation.is_some_and(|generation| generation != status.observed_generation));
-    ended && !asked && !notification::is_awaited(status)
+    ended && !asked && !notification::is_awaited(status) && rerun::wanted(wish, status).is_none()
 }
 
 pub use notification::words as notification_failed;
+pub use rerun::of_present_run;
 pub(super) use words::situation as situation_of;
 
 /// Plans the next step.
@@ -357,7 +359,10 @@ impl<'a> Draft<'a> {
     /// Takes the intent back, before a task came of it: the spec thaws, the connection included.
     fn take_intent_back(&mut self) {
         self.status.create = None;
-        self.status.connection = None;
+        if self.status.history.is_empty() {
+            // The tasks of former runs are where the connection leads.
+            self.status.connection = None;
+        }
     }
 
     /// A plan that leaves the conditions as they are stored.
@@ -374,6 +379,7 @@ impl<'a> Draft<'a> {
         self.status.phase = Some(verdict.phase);
         self.status.observed_generation = generation;
         self.status.last_handled_reconcile_at = self.requested().cloned();
+        rerun::tell(&mut self, situation.row);
         self.status.conditions =
             situation::conditions(&self.status.conditions, &situation, verdict, generation, self.view.now);
         for condition in &mut self.status.conditions {

@@ -117,14 +117,17 @@ fn verdict(draft: &Draft<'_>, remote: &RemoteTask, failure: &RemoteFailure, aske
         }
         None => Verdict::Never(
             Reason::TaskFailed,
-            "Mend the cause, then set `spec.retry` to have the task started again".to_owned(),
+            "Mend the cause, then set `spec.retry` to have the task started again, or `spec.rerun` to a new word to \
+             migrate again as a new task"
+                .to_owned(),
         ),
         Some(_) if failure.cause == FailureCause::Spec => {
             Verdict::Never(Reason::RetryNotPossible, format!("A retry would fail the same way. {new_object}"))
         }
         Some(_) if code == LOST => Verdict::Never(
             Reason::RetryNotPossible,
-            "OMS cannot go on with this task. Delete this object and create it anew".to_owned(),
+            "OMS cannot go on with this task. Set `spec.rerun` to a new word to migrate again as a new task"
+                .to_owned(),
         ),
         Some(retry) if made(draft) >= retry.limit => Verdict::Never(
             Reason::RetryLimitReached,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Draft, LookAgain, Plan, Step, later, notification, retry, sync, words};
+use super::{Draft, LookAgain, Plan, Step, later, notification, rerun, retry, sync, words};
 use crate::api::conditions::{Reason, types};
 use crate::api::{Acknowledgement, FailedObjects, NotificationTrigger, Phase, Priority};
 use crate::plan::progress;
@@ -16,7 +16,11 @@ pub(super) fn plan(mut draft: Draft<'_>) -> Plan {
         let message = "`status.taskId` holds no task ID. Delete the object and create it again";
         return draft.finish(Situation::new(Row::Hopeless, Reason::InvalidSpec, message), Step::Rest, None);
     };
-    if super::is_over(draft.view.meta, draft.view.stored) {
+    if let Some(word) = rerun::due(&draft) {
+        let ended = draft.status.phase.unwrap_or(Phase::Succeeded);
+        return rerun::begin(draft, word, ended);
+    }
+    if super::is_over(draft.view.meta, draft.wish(), draft.view.stored) {
         return over(draft);
     }
     draft.tell_link();
@@ -30,7 +34,8 @@ pub(super) fn plan(mut draft: Draft<'_>) -> Plan {
             (draft.status.clone(), LookAgain::after(draft.view.policy.secret_check_interval));
         return Plan { status, step: Step::Rest, look_again: again };
     }
-    if let Some(duplicate) = draft.view.siblings.iter().find(|task| task.id != id)
+    if let Some(duplicate) =
+        draft.view.siblings.iter().find(|task| task.id != id && !rerun::is_on_record(&draft.status, &task.id))
         && held(&draft).is_none()
     {
         let step = Step::RemoveDuplicate(duplicate.id.clone());
@@ -91,8 +96,11 @@ fn gone(mut draft: Draft<'_>) -> Plan {
         let situation = Situation::new(Row::Creating, Reason::Resuming, "The task is created again");
         return draft.finish(situation, Step::Rest, LookAgain::after(Duration::ZERO));
     }
+    if let Some(word) = rerun::wanted(draft.wish(), &draft.status) {
+        return rerun::begin(draft, word, Phase::Failed);
+    }
     let message = "The task no longer exists at OMS, and the operator does not migrate again by itself. \
-                   To migrate again, delete this object and create it anew";
+                   To migrate again, set `spec.rerun` to a new word, or delete this object and create it anew";
     draft.finish(Situation::new(Row::Hopeless, Reason::RemoteTaskGone, message), Step::Rest, None)
 }
 
@@ -166,7 +174,8 @@ fn succeeded(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
             .as_deref()
             .map_or_else(String::new, |list| format!("; OMS lists them in `{list}`"));
         let message = format!(
-            "{} of {} objects failed{list} in the destination bucket. Mend their causes, then migrate them again",
+            "{} of {} objects failed{list} in the destination bucket. Mend their causes, then set `spec.rerun` to a new word to \
+             migrate again as a new task: OMS starts no task again that ended well",
             counters.failed, counters.total
         );
         Situation::new(Row::SucceededWithFailures, Reason::SucceededWithFailures, message)
@@ -180,6 +189,9 @@ fn succeeded(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
 fn failed(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
     let held_since = draft.status.suspended_at.clone();
     ended(&mut draft, remote);
+    if let Some(word) = rerun::wanted(draft.wish(), &draft.status) {
+        return rerun::begin(draft, word, Phase::Failed);
+    }
     retry::plan(draft, remote, held_since)
 }
 

@@ -6,6 +6,7 @@ mod deletion;
 mod notification;
 mod properties;
 mod queue;
+mod rerun;
 mod retry;
 mod run;
 mod scene;

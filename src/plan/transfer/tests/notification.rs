@@ -3,7 +3,7 @@
 use super::scene::*;
 use crate::api::{Notification, NotificationLanguage, NotificationResult, NotificationTrigger, Phase};
 use crate::plan::seen::{RemoteNotification, RemoteState, RemoteTask};
-use crate::plan::transfer::{Step, is_over};
+use crate::plan::transfer::Step;
 
 fn asking(triggers: &[NotificationTrigger]) -> Scene {
     scene().spec(|spec| {
@@ -55,7 +55,7 @@ fn a_sent_notification_is_told_and_the_task_is_over() {
         let told = scene.stored().notification.unwrap();
         assert_eq!((told.result, told.topic_name.as_deref()), (NotificationResult::Sent, Some("migrations")));
         assert_eq!((told.message, told.remedy), (None, None));
-        assert!(is_over(&scene.task.metadata, scene.task.status.as_ref()));
+        assert!(scene.is_over());
     }
 }
 
@@ -67,7 +67,7 @@ fn one_that_could_not_be_sent_fails_no_task_and_says_what_to_do() {
     assert!(message(&plan).contains("could not be sent (S3M.0158)"), "{}", message(&plan));
     assert!(message(&plan).ends_with("Authorize OMS for SMN"), "{}", message(&plan));
     assert_eq!(result(&scene), Some(NotificationResult::Failed));
-    assert!(is_over(&scene.task.metadata, scene.task.status.as_ref()));
+    assert!(scene.is_over());
     // At rest it stays told.
     assert_eq!(scene.plan().status, scene.stored());
 }
@@ -79,11 +79,11 @@ fn the_word_about_it_is_waited_for_but_not_for_ever() {
     assert_eq!(told(&plan).0, Phase::Succeeded, "the task has ended whatever comes of the notification");
     assert!(plan.look_again.is_some_and(|again| again.fresh && !again.after.is_zero()));
     assert_eq!(result(&scene), Some(NotificationResult::Pending));
-    assert!(!is_over(&scene.task.metadata, scene.task.status.as_ref()));
+    assert!(!scene.is_over());
 
     let (late, plan) = scene.clone().now(81).settled();
     assert_eq!((result(&late), plan.look_again), (Some(NotificationResult::Unknown), None));
-    assert!(is_over(&late.task.metadata, late.task.status.as_ref()));
+    assert!(late.is_over());
 
     let (heard, _) = scene.remote(ended(RemoteState::Succeeded, Some(sent()))).now(5).settled();
     assert_eq!(result(&heard), Some(NotificationResult::Sent));
@@ -95,7 +95,7 @@ fn an_end_that_nobody_wants_to_hear_of_is_not_waited_for() {
     for scene in [other, scene()] {
         let (scene, plan) = scene.recorded().remote(ended(RemoteState::Succeeded, None)).settled();
         assert_eq!((scene.stored().notification, plan.look_again), (None, None));
-        assert!(is_over(&scene.task.metadata, scene.task.status.as_ref()));
+        assert!(scene.is_over());
     }
 }
 

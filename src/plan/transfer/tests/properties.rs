@@ -10,9 +10,10 @@ use super::super::{Plan, Step};
 use super::scene::{NUMBER, Scene, at, cause_of, id, keys, pinned, remote, scene, token};
 use crate::api::conditions::{Reason, types};
 use crate::api::{
-    Acknowledgement, BandwidthWindow, ByteRate, CreateIntent, DeletionPolicy, Failure, MigrationTaskSpec,
-    Notification, NotificationLanguage, NotificationResult, NotificationStatus, NotificationTrigger, Phase,
-    Priority, ReadyWhen, Retries, Retry, RetryObjects, TransferStatus,
+    Acknowledgement, BandwidthWindow, ByteRate, CreateIntent, DeletionPolicy, Failure, FormerRun,
+    MigrationTaskSpec, Notification, NotificationLanguage, NotificationResult, NotificationStatus,
+    NotificationTrigger, ObjectCounts, Phase, Priority, ReadyWhen, Retries, Retry, RetryObjects,
+    TransferStatus,
 };
 use crate::plan::progress;
 use crate::plan::queue::{Place, Turn};
@@ -172,6 +173,19 @@ prop_compose! {
     }
 }
 
+fn former_run(id: u64) -> FormerRun {
+    FormerRun {
+        run: 1,
+        rerun: None,
+        task_id: id.to_string(),
+        phase: Phase::Succeeded,
+        started_at: None,
+        finished_at: None,
+        objects: ObjectCounts::default(),
+        bytes: 0,
+    }
+}
+
 prop_compose! {
     fn statuses()(
         row in select(ROWS.to_vec()),
@@ -187,6 +201,8 @@ prop_compose! {
         failure in option::of(any::<bool>()),
         sent_keys in select(vec!["", "one", "two"]),
         progress in option::of(counters().boxed()).boxed(),
+        rerun in option::of(select(vec!["one", "two"])),
+        former in option::of(select(vec![NUMBER, 5, 7])),
         notification in option::of(select(vec![
             NotificationResult::Pending, NotificationResult::Sent, NotificationResult::Unknown,
         ])),
@@ -203,6 +219,9 @@ prop_compose! {
             task_id: id,
             attempt,
             run: attempt.map(|_| 1),
+            rerun: rerun.map(Into::into),
+            answered_reruns: rerun.into_iter().map(Into::into).collect(),
+            history: former.map(|id| former_run(id)).into_iter().collect(),
             suspended_at: suspended.map(|second| whole_seconds(at(second))),
             next_attempt_at: next.map(|second| whole_seconds(at(second))),
             retries: retries.map(|made| Retries { made, objects: RetryObjects::All }),
@@ -235,6 +254,7 @@ prop_compose! {
         restore in any::<bool>(),
         acknowledged in any::<bool>(),
         elsewhere in prop::bool::weighted(0.1),
+        rerun in option::of(select(vec!["", "one", "three"])),
         retry in option::of((0..4_i64, select(vec![RetryObjects::Failed, RetryObjects::All]))),
         notify in option::of(select(vec!["cn-north-4", "cn-south-1"])),
     ) -> MigrationTaskSpec {
@@ -243,6 +263,7 @@ prop_compose! {
         spec.lifecycle.deletion_policy = deletion;
         spec.lifecycle.ready_when = ready_when;
         spec.priority = priority;
+        spec.runs.rerun = rerun.map(Into::into);
         spec.runs.retry = retry.map(|(limit, objects)| Retry { limit, objects });
         spec.enable_restore = restore;
         let window = BandwidthWindow { start: "08:00".into(), end: "20:00".into(), max_bandwidth: ByteRate("50Mi".into()) };

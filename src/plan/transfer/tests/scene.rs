@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::json;
 
-use super::super::{Plan, Policy, Step, View, plan};
+use super::super::{Plan, Policy, Step, View, is_over, plan};
 use crate::api::conditions::{Reason, types};
 use crate::api::{
     self, ConnectionKind, CreateIntent, DeletionPolicy, MigrationTask, MigrationTaskSpec,
@@ -259,6 +259,12 @@ impl Scene {
         self.with(|scene| scene.remote = Remote::Gone)
     }
 
+    /// Somebody set `spec.rerun`.
+    pub(super) fn rerun(self, word: &str) -> Self {
+        self.spec(|spec| spec.runs.rerun = Some(word.into()))
+            .with(|scene| *scene.task.metadata.generation.as_mut().unwrap() += 1)
+    }
+
     pub(super) fn suspended(self) -> Self {
         self.spec(|spec| spec.lifecycle.suspend = Some(true))
     }
@@ -329,6 +335,11 @@ impl Scene {
             place_due: self.place_due,
             progress_due: self.progress_due,
         })
+    }
+
+    /// Whether it costs no call any more.
+    pub(super) fn is_over(&self) -> bool {
+        is_over(&self.task.metadata, &Wish::from(&self.task), self.task.status.as_ref())
     }
 
     pub(super) fn stored(&self) -> TransferStatus {

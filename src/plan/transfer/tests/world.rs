@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::super::{Plan, Step};
+use super::super::{Plan, Step, of_present_run, rerun};
 use super::scene::{NUMBER, Scene, keys, scene};
 use crate::api::conditions::{Reason, types};
 use crate::api::{self, DeletionPolicy, Phase};
@@ -17,6 +17,7 @@ use crate::plan::seen::{
 };
 use crate::plan::situation;
 use crate::plan::token::Token;
+use crate::plan::wish::Wish;
 
 /// OMS refuses a signature that is older.
 const SIGNATURE_AGE: Duration = Duration::from_mins(15);
@@ -86,6 +87,8 @@ enum Event {
     Connection(bool),
     RotateKeys,
     EraseStatus,
+    /// `spec.rerun` gets this word.
+    Rerun(&'static str),
 }
 
 struct World {
@@ -101,6 +104,8 @@ struct World {
     digest: &'static str,
     /// Whether the status was lost.
     erased: bool,
+    /// Runs of which a task ended: none of them may be created again.
+    ended: Vec<Token>,
     /// Whether the clean-up was given up, and said so.
     abandoned: bool,
     // The memory of the process.
@@ -125,6 +130,7 @@ impl World {
             secret: true,
             digest: "one",
             erased: false,
+            ended: Vec::new(),
             abandoned: false,
             sight: None,
             stale_from: None,
@@ -170,6 +176,7 @@ impl World {
     }
 
     fn arrive(&mut self, token: &Token) -> (RemoteId, String) {
+        assert!(!self.ended.iter().any(|ended| ended.same_run(token)), "{token} runs twice");
         self.ids += 1;
         let (id, name) = (RemoteId::from(self.ids), format!("task-{}", self.ids));
         let task = RemoteTask {
@@ -217,13 +224,14 @@ impl World {
         let wanted = self.scene.stored().create.map(|create| create.started_at.0).or(deleted_at);
         self.scene.search = match (&self.scan, wanted) {
             (Some((started_at, found)), Some(wanted)) if *started_at > wanted => {
+                let found = of_present_run(self.scene.task.status.as_ref(), found.clone());
                 if !found.is_empty() {
                     self.empty.clear();
                 } else if self.empty.last().is_none_or(|last| last < started_at) {
                     self.empty.push(*started_at);
                 }
                 let empty = self.empty.clone();
-                Search::Done { started_at: *started_at, found: found.clone(), empty }
+                Search::Done { started_at: *started_at, found, empty }
             }
             _ => Search::None,
         };
@@ -290,7 +298,7 @@ impl World {
     fn write(&mut self, plan: &Plan, fault: Fault) {
         self.writes += 1;
         self.abandoned |= matches!(plan.step, Step::RemoveFinalizer { abandoned: Some(_) });
-        let permit = self.scene.permit;
+        let (permit, id) = (self.scene.permit, self.id());
         if fault != Fault::CrashBefore {
             self.scene.store(plan);
         }
@@ -300,7 +308,7 @@ impl World {
             Fault::ReplyLost => self.scene.permit = permit,
             _ => {}
         }
-        if self.id().is_none() {
+        if self.id() != id {
             self.sight = None;
         }
     }
@@ -390,7 +398,11 @@ impl World {
             },
             Step::Delete(id) | Step::RemoveDuplicate(id) => {
                 use RemoteState::{Retrying, Running, Stopping};
+                let deleting = self.is_deleted();
                 match self.task(id).map(|task| task.state) {
+                    // The engine looks once more before it takes a task out of the queue.
+                    Some(state)
+                        if matches!(step, Step::Delete(_)) && !deleting && state != RemoteState::Waiting => {}
                     Some(Running | Stopping | Retrying) => return refused,
                     Some(_) => {
                         let index = self.tasks.iter().position(|(task, _)| task.id == *id).unwrap();
@@ -411,6 +423,9 @@ impl World {
 
     fn turn(&mut self, turn: Turn) {
         for (task, _) in &mut self.tasks {
+            if task.state == RemoteState::Running && turn == Turn::Onward {
+                self.ended.extend(task.token.clone());
+            }
             use RemoteState::{Failed, Retrying, Running, Stopped, Stopping, Succeeded, Waiting};
             task.state = match (turn, task.state) {
                 (_, Stopping) => Stopped,
@@ -459,6 +474,11 @@ impl World {
                 self.scene.link = if up { scene().link } else { scene().link_down().link };
             }
             Event::EraseStatus => self.erase_status(),
+            Event::Rerun(_) if self.is_deleted() => {}
+            Event::Rerun(word) => {
+                self.scene.task.spec.runs.rerun = Some(word.to_owned());
+                *self.scene.task.metadata.generation.as_mut().unwrap() += 1;
+            }
         }
     }
 
@@ -477,8 +497,19 @@ impl World {
     }
 
     fn check(&self, event: &str) {
-        let tasks: Vec<_> = self.tasks.iter().map(|(task, _)| (task.id.clone(), task.state)).collect();
-        assert!(tasks.len() <= 1, "more than one task after {event}: {tasks:?}");
+        let tasks: Vec<_> = self.tasks.iter().map(|(task, _)| task).collect();
+        for (index, task) in tasks.iter().enumerate() {
+            let others = &tasks[index + 1..];
+            let same = |other: &&&RemoteTask| {
+                task.token.as_ref().zip(other.token.as_ref()).is_some_and(|(one, other)| one.same_run(other))
+            };
+            assert!(
+                !others.iter().any(|other| same(&other)),
+                "two tasks of one run after {event}: {tasks:#?}"
+            );
+        }
+        let live = |task: &&&RemoteTask| task.state.is_active() || task.state == RemoteState::Stopped;
+        assert!(tasks.iter().filter(live).count() <= 1, "two live tasks after {event}: {tasks:#?}");
         let told = self.scene.stored().conditions;
         assert!(
             !told.iter().any(|condition| condition.reason == "RemoteTaskGone"),
@@ -530,7 +561,11 @@ impl World {
             return self.object_is_gone();
         }
         let status = self.scene.stored();
-        status.phase == Some(Phase::Succeeded) && status.create.is_none() && status.task_id.is_some()
+        let answered = rerun::wanted(&Wish::from(&self.scene.task), &status).is_none();
+        status.phase == Some(Phase::Succeeded)
+            && status.create.is_none()
+            && status.task_id.is_some()
+            && answered
     }
 
     fn check_the_end(&mut self) {
@@ -544,8 +579,13 @@ impl World {
                 _ => assert!(self.tasks.is_empty(), "left behind: {:?}", self.tasks),
             }
         } else {
-            assert_eq!(self.tasks.len(), 1);
-            assert_eq!(self.id(), Some(self.tasks[0].0.id.clone()));
+            let status = self.scene.stored();
+            let mut known: Vec<_> = status.history.iter().map(|run| run.task_id.clone()).collect();
+            known.extend(status.task_id);
+            known.sort();
+            let mut there: Vec<_> = self.tasks.iter().map(|(task, _)| task.id.to_string()).collect();
+            there.sort();
+            assert_eq!(there, known, "what is at OMS is on record");
         }
         let (writes, calls) = (self.writes, self.calls);
         for _ in 0..30 {
@@ -574,6 +614,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         1 => any::<bool>().prop_map(Event::Secret),
         1 => any::<bool>().prop_map(Event::Connection),
         1 => Just(Event::RotateKeys),
+        2 => select(vec!["", "one", "two", "three"]).prop_map(Event::Rerun),
         1 => Just(Event::EraseStatus),
     ];
     prop::collection::vec(event, 1..80)
