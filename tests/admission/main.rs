@@ -244,7 +244,7 @@ async fn kubectl_refuses_an_unknown_field_and_names_it() {
     for (patch, field) in [
         (json!({ "bandwith": [] }), "spec.bandwith"),
         (json!({ "source": { "object_key": ["a"] } }), "spec.source.object_key"),
-        (json!({ "rerun": "2026-11-20" }), "spec.rerun"),
+        (json!({ "reruns": "2026-11-20" }), "spec.reruns"),
         (
             json!({ "destination": { "credentials": { "accessKey": "AK" } } }),
             "spec.destination.credentials.accessKey",
