@@ -6,6 +6,7 @@
 mod frozen;
 mod options;
 mod rules;
+mod sync;
 
 use std::{
     io::Write,

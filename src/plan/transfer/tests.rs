@@ -10,4 +10,5 @@ mod rerun;
 mod retry;
 mod run;
 mod scene;
+mod sync;
 mod world;
