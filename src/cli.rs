@@ -119,6 +119,19 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", env = "OMS_OPERATOR_CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub concurrency: u16,
 
+    /// Keep the hands off every object, except for deletions; what runs at OMS goes on
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "OMS_OPERATOR_PAUSED",
+        default_value_t = false,
+        default_missing_value = "true",
+        num_args = 0..=1,
+        require_equals = true,
+        action = ArgAction::Set
+    )]
+    pub paused: bool,
+
     /// Address for /metrics, /healthz and /readyz; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", env = "OMS_OPERATOR_METRICS_LISTEN", default_value = "0.0.0.0:8080")]
     pub metrics_listen: SocketAddr,

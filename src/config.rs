@@ -96,6 +96,8 @@ pub struct Config {
     pub create_fence: Duration,
     /// Objects of one kind that are worked on at the same time.
     pub concurrency: u16,
+    /// Whether every object is left alone, except for deletions.
+    pub paused: bool,
     /// Address of the operator's HTTP surface.
     pub metrics_listen: SocketAddr,
     /// File to write when ready.
@@ -192,6 +194,7 @@ impl Config {
             cleanup_timeout: args.cleanup_timeout,
             create_fence: CREATE_FENCE,
             concurrency: args.concurrency,
+            paused: args.paused,
             metrics_listen: args.metrics_listen,
             ready_file: args.ready_file.clone(),
             leader_election,

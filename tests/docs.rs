@@ -188,6 +188,7 @@ fn every_metric_that_is_named_exists() {
     metrics.oms_call("ListTasks", "ok", Duration::ZERO);
     metrics.kubernetes_write("MigrationTask", "patch");
     metrics.set_phase_counts("MigrationTask", [("Running", 1)]);
+    metrics.set_paused("MigrationTask", 1);
     metrics.poll("ok", 1);
     metrics.search("complete");
     let exposed = metrics.render();

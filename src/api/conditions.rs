@@ -28,6 +28,12 @@ condition_types! {
     /// True: `spec.rerun` asks for another run, which waits for the end of the present one. False: its word was answered
     /// before and never runs again. Absent otherwise.
     RERUN_PENDING = "RerunPending",
+    /// OMS's checks before the create found nothing wrong; Unknown: they are under way, or some were not possible.
+    PREFLIGHT_PASSED = "PreflightPassed",
+    /// OMS recommends a task group for so much; present only while true.
+    OVERSIZED = "Oversized",
+    /// The operator keeps its hands off, except for a deletion; present only while true.
+    PAUSED = "Paused",
     /// The consent to OMS's privacy agreement was recorded at OMS.
     PRIVACY_AGREEMENT_RECORDED = "PrivacyAgreementRecorded",
 }
@@ -99,8 +105,18 @@ reasons! {
     RefusedForNow,
     /// A costly option wants a word in `spec.acknowledge` first.
     AcknowledgementRequired,
-    /// Waits until `spec.approvedPlan` is set.
+    /// Waits until `spec.approvedPlan` equals `status.plan.hash`.
     ApprovalRequired,
+    /// OMS's checks before the create are under way.
+    PreflightRunning,
+    /// One of OMS's checks before the create failed; the operator checks again.
+    PreflightFailed,
+    /// Every one of OMS's checks before the create passed.
+    PreflightPassed,
+    /// What OMS could check before the create passed; some of it, it could not.
+    PreflightIncomplete,
+    /// The task is larger than what OMS recommends for one: over 3 TB or 5 million objects.
+    TaskGroupRecommended,
     /// The referred connection does not exist.
     ConnectionNotFound,
     /// The connection is not Ready; its own status says why.
@@ -153,7 +169,8 @@ reasons! {
     Connected,
     /// The connection has not been tried yet.
     Connecting,
-    /// The annotation `oms-operator.io/paused` is set.
+    /// `oms-operator.io/paused` is set, as an annotation of the object or as a label of its namespace, or the operator runs with
+    /// `--paused`.
     Paused,
     /// OMS changes the priority only while the task waits, is stopped or has failed.
     TaskIsRunning,

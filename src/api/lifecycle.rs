@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Acknowledgement, ConnectionRef, DeletionPolicy, ReadyWhen};
+use super::{Acknowledgement, Approval, ConnectionRef, DeletionPolicy, Preflight, ReadyWhen};
 
 /// How the operator treats a task at OMS.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -21,6 +21,17 @@ pub struct Lifecycle {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "DeletionPolicy")]
     pub deletion_policy: Option<DeletionPolicy>,
+    /// Whether OMS is asked for its own checks (buckets, region, names, CDN, URL list) before the create. Write `"Off"` with
+    /// its quotes: YAML takes the bare word as a boolean. Live.
+    #[serde(default)]
+    pub preflight: Preflight,
+    /// Whether somebody has to approve before the create. Live.
+    #[serde(default)]
+    pub approval: Approval,
+    /// With `approval: Required`: the `status.plan.hash` that is approved. Live.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(max = 64))]
+    pub approved_plan: Option<String>,
     /// What condition `Ready` means, to a sync wave or to `kubectl wait`. Live.
     #[serde(default)]
     pub ready_when: ReadyWhen,

@@ -40,6 +40,13 @@ use super::{
     printcolumn(name = "Task ID", type_ = "string", json_path = ".status.taskId", priority = 1),
     printcolumn(name = "Bytes", type_ = "integer", json_path = ".status.progress.bytes.done", priority = 1),
     printcolumn(name = "Connection", type_ = "string", json_path = ".status.connection.name", priority = 1),
+    printcolumn(name = "Queue", type_ = "integer", json_path = ".status.queue.position", priority = 1),
+    printcolumn(
+        name = "Paused",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Paused")].status"#,
+        priority = 1
+    ),
     printcolumn(
         name = "Reason",
         type_ = "string",

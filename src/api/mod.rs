@@ -12,6 +12,7 @@ mod lifecycle;
 #[expect(clippy::duplicated_attributes, reason = "each print column repeats the attribute names")]
 pub mod migration_task;
 mod notification;
+mod preparation;
 mod rules;
 mod runs;
 mod span;
@@ -42,6 +43,7 @@ pub use migration_task::{Destination, ListFile, MigrationTask, MigrationTaskSpec
 pub use notification::{
     Notification, NotificationLanguage, NotificationResult, NotificationStatus, NotificationTrigger,
 };
+pub use preparation::{Approval, CheckResult, CheckStatus, PlanStatus, Preflight, PreflightStatus};
 pub use runs::{FormerRun, Retries, Retry, RetryObjects, Runs};
 pub use span::Span;
 pub use status::{
@@ -66,6 +68,9 @@ pub const CONNECTION_FINALIZER: &str = "oms-operator.io/connection-in-use";
 pub const RECONCILE_REQUESTED_AT: &str = "oms-operator.io/reconcile-requested-at";
 /// Annotation: with value `"true"` the operator keeps its hands off; deletion still works.
 pub const PAUSED: &str = "oms-operator.io/paused";
+
+/// Label of a namespace: with value `"true"` it is as if every object in it had the annotation of that name.
+pub const PAUSED_NAMESPACE: &str = PAUSED;
 
 /// Every custom resource definition, in the order in which they are printed and committed.
 pub fn crds() -> Vec<CustomResourceDefinition> {

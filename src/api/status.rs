@@ -4,7 +4,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time}
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ConnectionKind, FormerRun, NotificationStatus, Retries, SyncStatistics};
+use super::{
+    ConnectionKind, FormerRun, NotificationStatus, PlanStatus, PreflightStatus, Retries, SyncStatistics,
+};
 
 /// Value of `observedGeneration` before the first look.
 pub(super) fn not_observed() -> i64 {
@@ -22,7 +24,8 @@ pub struct TransferStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Phase")]
     pub phase: Option<Phase>,
-    /// For tools: `Ready`, `Reconciling`, `Stalled`, `CredentialsReady`, `ConnectionReady`, `PriorityPending`, `RerunPending`.
+    /// For tools: `Ready`, `Reconciling`, `Stalled`, `CredentialsReady`, `ConnectionReady`, `PriorityPending`, `RerunPending`,
+    /// `PreflightPassed`, `Oversized`, `Paused`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -75,6 +78,14 @@ pub struct TransferStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Retries")]
     pub retries: Option<Retries>,
+    /// What would be created, or was: what `approvedPlan` approves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PlanStatus")]
+    pub plan: Option<PlanStatus>,
+    /// What came of OMS's checks before the create.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PreflightStatus")]
+    pub preflight: Option<PreflightStatus>,
     /// Its place among those that wait for room in a quota of the account; present only in phase `Queued`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "QueueStatus")]
@@ -143,6 +154,8 @@ impl Default for TransferStatus {
             create: None,
             suspended_at: None,
             retries: None,
+            plan: None,
+            preflight: None,
             queue: None,
             next_attempt_at: None,
             progress: None,

@@ -7,6 +7,7 @@
 //! ```
 
 mod lane;
+mod pauses;
 mod pulse;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::lane::{Lanes, Pass, Watching};
 use self::pulse::Pulse;
+use crate::api::conditions::types;
 use crate::api::{
     ClusterConnection, Connection, ConnectionKind, MANAGER, MigrationTask, Phase, SyncEvent, SyncTask,
     TaskGroup,
@@ -34,6 +36,7 @@ use crate::engine::{
 };
 use crate::leader::{Candidacy, Claim, Leadership};
 use crate::oms::{Ambient, AmbientSettings};
+use crate::plan::situation;
 use crate::plan::transfer::Policy;
 use crate::plan::wish::Kind;
 use crate::telemetry::{Events, Health, Metrics, http};
@@ -154,7 +157,15 @@ async fn lead(
     // A namespaced install has Roles only, so nothing of the whole cluster.
     let cluster_connections =
         (config.watch == Watch::All).then(|| Lanes::<ClusterConnection>::cluster(&client, cluster_queue));
+    let (paused_namespaces, pauses_filled, pauses) = if config.watch == Watch::All {
+        let (store, filled, run) = pauses::watch(&client, waker.clone(), stop.clone());
+        (Some(store), Some(filled), future::Either::Left(run))
+    } else {
+        // Labels of namespaces are the cluster's, which a namespaced install has no right to see.
+        (None, None, future::Either::Right(stop.clone().cancelled_owned()))
+    };
     let stores = Stores {
+        paused_namespaces,
         connections: connections.stores(),
         cluster_connections: cluster_connections.as_ref().and_then(|lanes| lanes.stores().pop()),
         migration_tasks: tasks.stores(),
@@ -174,12 +185,14 @@ async fn lead(
     let pulse = Pulse::new(health.component("passes", HEALTHY));
     let mut connections_filled = connections.filled();
     connections_filled.extend(cluster_connections.iter().flat_map(Lanes::filled));
+    connections_filled.extend(pauses_filled);
     let mut filled = tasks.filled();
     filled.extend(groups.filled());
     filled.extend(sync_tasks.filled());
     filled.extend(sync_events.filled());
     filled.extend(connections_filled.iter().cloned());
     let work = [
+        tokio::spawn(pauses),
         tokio::spawn(tasks.run(
             pass_of(&engine, &pulse, connections_filled.clone()),
             usize::from(config.concurrency),
@@ -268,6 +281,7 @@ fn settings(config: &Config, cluster_id: String, claim: Claim, metrics: &Metrics
             AmbientCredentials::Cluster => AmbientUse::ClusterConnections,
             AmbientCredentials::All => AmbientUse::All,
         },
+        paused: config.paused,
         ambient: Arc::new(Ambient::new(|name| std::env::var(name).ok(), ambient)),
     }
 }
@@ -416,10 +430,14 @@ async fn keep_house(
         let mut uids = HashSet::new();
         let mut pinned = HashSet::new();
         let mut counts: HashMap<Kind, BTreeMap<&'static str, u64>> = HashMap::new();
+        let mut paused: HashMap<Kind, u64> = HashMap::new();
         stores.each(|object| {
             uids.extend(object.meta.uid.clone());
             let Some(status) = object.status else { return };
             pinned.extend(status.connection.as_ref().map(|connection| connection.uid.clone()));
+            if situation::find(&status.conditions, types::PAUSED).is_some() {
+                *paused.entry(object.kind).or_default() += 1;
+            }
             if let Some(phase) = status.phase {
                 *counts.entry(object.kind).or_default().entry(name_of(phase)).or_default() += 1;
             }
@@ -457,6 +475,7 @@ async fn keep_house(
         engine.mend_protection();
         for kind in Kind::ALL {
             engine.metrics().set_phase_counts(kind.as_str(), counts.remove(&kind).unwrap_or_default());
+            engine.metrics().set_paused(kind.as_str(), paused.remove(&kind).unwrap_or_default());
         }
         engine.metrics().set_phase_counts("SyncEvent", event_counts);
         engine.metrics().set_progress(engine.running());

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
+use crate::plan::preflight::Finding;
 use crate::plan::seen::{RemoteId, Trouble};
 
 /// Memory of one object.
@@ -30,6 +31,8 @@ pub(super) struct Memory<K> {
     pub(super) empty_scans: Vec<Timestamp>,
     /// When progress was stored last.
     pub(super) progress_at: Option<Timestamp>,
+    /// What OMS's checks told, until it is recorded.
+    pub(super) findings: Vec<Finding>,
     /// When its place in the line was stored last.
     pub(super) place_at: Option<Timestamp>,
 }
@@ -47,6 +50,7 @@ impl<K> Default for Memory<K> {
             asked: None,
             empty_scans: Vec::new(),
             progress_at: None,
+            findings: Vec::new(),
             place_at: None,
         }
     }
@@ -66,6 +70,7 @@ impl<K> Memory<K> {
             asked,
             empty_scans,
             progress_at,
+            findings,
             place_at,
         } = self;
         latest.is_none()
@@ -78,6 +83,7 @@ impl<K> Memory<K> {
             && asked.is_none()
             && empty_scans.is_empty()
             && progress_at.is_none()
+            && findings.is_empty()
             && place_at.is_none()
     }
 }

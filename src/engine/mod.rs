@@ -7,6 +7,7 @@ mod cached;
 mod clock;
 mod connection;
 mod error;
+mod findings;
 mod guard;
 mod kubernetes;
 mod look;
@@ -28,6 +29,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use kube::runtime::reflector::ObjectRef;
+
 use memory::Memories;
 use project::{ProjectKey, Projects};
 use session::Sessions;
@@ -46,7 +49,7 @@ pub use wake::{Queues, Target, Waker};
 use crate::api::{ConnectionKind, MigrationTask, SyncTask, TaskGroup};
 use crate::oms;
 use crate::plan::cadence::next_poll;
-use crate::plan::transfer::Policy;
+use crate::plan::transfer::{Pause, Policy};
 use crate::plan::wish::Kind;
 use crate::telemetry::metrics::{Running, Synchronized};
 use crate::telemetry::{Events, Metrics};
@@ -73,6 +76,8 @@ pub struct Settings {
     pub ambient_use: AmbientUse,
     /// What the operator finds around itself.
     pub ambient: Arc<oms::Ambient>,
+    /// Whether the operator keeps its hands off everything, except for deletions.
+    pub paused: bool,
 }
 
 /// Which connections may use the credentials that the operator finds around itself.
@@ -280,6 +285,15 @@ impl Engine {
         self.sessions.mark_unusable(connection);
         let pinned = &session.pinned;
         self.waker.wake_connection(pinned.kind, &pinned.name, session.namespace);
+    }
+
+    /// Who keeps the operator's hands off a namespace.
+    fn pause(&self, namespace: &str) -> Option<Pause> {
+        if self.settings.paused {
+            return Some(Pause::Operator);
+        }
+        let paused = self.stores.paused_namespaces.as_ref()?;
+        paused.get(&ObjectRef::new(namespace)).map(|_| Pause::Namespace(namespace.to_owned()))
     }
 
     fn observer(&self) -> oms::CallObserver {

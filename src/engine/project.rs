@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::findings::Findings;
 use super::watched::Watched;
 use crate::oms;
 use crate::plan::queue::{Limits, Quota};
@@ -42,6 +43,8 @@ pub(super) struct Project {
     /// Clients of the connections that joined after their own keys worked, by connection UID, with their rate and what
     /// they say of quotas.
     clients: Mutex<HashMap<String, (oms::Client, f64, Limits)>>,
+    /// What OMS's checks found.
+    pub(super) findings: Findings,
     migration_tasks: Watched,
     task_groups: Watched,
     sync_tasks: Watched,
@@ -53,6 +56,7 @@ impl Project {
             key,
             budget: oms::Budget::new(DEFAULT_RATE),
             clients: Mutex::default(),
+            findings: Findings::default(),
             migration_tasks: Watched::default(),
             task_groups: Watched::default(),
             sync_tasks: Watched::default(),

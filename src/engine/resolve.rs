@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::PartialObjectMeta;
 use kube::core::{DeserializeGuard, Selector, SelectorExt as _};
@@ -37,6 +38,8 @@ pub struct Stores {
     pub sync_tasks: Vec<Store<DeserializeGuard<SyncTask>>>,
     /// SyncEvents.
     pub sync_events: Vec<Store<DeserializeGuard<SyncEvent>>>,
+    /// Namespaces with the label that pauses everything in them; none in a namespaced install.
+    pub paused_namespaces: Option<Store<PartialObjectMeta<Namespace>>>,
 }
 
 /// What resolving found.

@@ -5,6 +5,7 @@
 
 pub mod cadence;
 pub mod connection;
+pub mod preflight;
 pub mod progress;
 pub mod queue;
 pub mod seen;

@@ -370,6 +370,8 @@ pub enum Call {
     Create,
     /// ShowTask, or the shared scan.
     Look,
+    /// One of the checks before a create.
+    Check,
     /// StartTask.
     Start,
     /// StopTask.

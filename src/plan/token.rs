@@ -77,7 +77,8 @@ impl fmt::Display for Token {
     }
 }
 
-fn hash(parts: &[&str], bytes: usize) -> String {
+/// A hash of texts, as letters and digits.
+pub(super) fn hash(parts: &[&str], bytes: usize) -> String {
     let mut digest = Sha256::new();
     for part in parts {
         // The length keeps ("ab", "c") and ("a", "bc") apart.

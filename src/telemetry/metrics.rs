@@ -114,6 +114,7 @@ struct Inner {
     kubernetes_writes: Family<KindVerb, Counter>,
     objects: Family<KindPhase, Gauge>,
     seen_phases: Mutex<BTreeSet<KindPhase>>,
+    paused_objects: Family<ByKind, Gauge>,
     transferred_bytes: Counter,
     running_tasks: Gauge,
     running_bytes_total: Gauge<u64, AtomicU64>,
@@ -191,6 +192,11 @@ impl Metrics {
             Family::default()
         );
         let objects = metric!("objects", "Custom resources, by kind and phase", Family::default());
+        let paused_objects = metric!(
+            "paused_objects",
+            "Custom resources that the operator leaves alone, by kind",
+            Family::default()
+        );
         let transferred_bytes = metric!(
             "transferred",
             Unit::Bytes,
@@ -271,6 +277,7 @@ impl Metrics {
                 kubernetes_writes,
                 objects,
                 seen_phases: Mutex::default(),
+                paused_objects,
                 transferred_bytes,
                 running_tasks,
                 running_bytes_total,
@@ -331,6 +338,11 @@ impl Metrics {
         for label in missing {
             self.inner.objects.get_or_create(&label).set(0);
         }
+    }
+
+    /// How many objects of `kind` are paused now.
+    pub fn set_paused(&self, kind: &'static str, count: u64) {
+        self.inner.paused_objects.get_or_create(&ByKind { kind }).set(count as i64);
     }
 
     /// OMS reported `bytes` more as dealt with, skipped ones included, than the last status had.

@@ -8,6 +8,7 @@ mod migration;
 mod operator;
 mod world;
 
+mod approval;
 mod bad_input;
 mod cdn;
 mod chaos;
@@ -20,7 +21,10 @@ mod idle;
 mod live_settings;
 mod lost_status;
 mod notification;
+mod pause;
+mod preflight;
 mod process;
+mod queue;
 mod rerun;
 mod retry;
 mod secrets;

@@ -70,6 +70,7 @@ impl<K: Transfer> Pass<'_, K> {
             | Step::ReadKeys
             | Step::Search
             | Step::LineUp
+            | Step::Check { .. }
             | Step::Show
             | Step::AddFinalizer
             | Step::RemoveFinalizer { .. } => return,

@@ -4,6 +4,7 @@ mod act;
 mod keys;
 mod kind;
 mod line;
+mod preflight;
 mod report;
 mod sync_task;
 
@@ -145,6 +146,10 @@ impl<K: Transfer> Pass<'_, K> {
             match plan.step {
                 Step::ReadKeys => self.read_keys().await?,
                 Step::LineUp => self.line_up(now),
+                Step::Check { .. } if plan.status != self.stored_status() => {
+                    return self.write_status(plan, now).await;
+                }
+                Step::Check { check, subject } => return Ok(self.check(check, subject, now).await),
                 Step::Show => {
                     if let Some(wait) = self.held_look(now) {
                         return Ok(self.after(wait));
@@ -250,6 +255,7 @@ impl<K: Transfer> Pass<'_, K> {
             (Some(id), Some(watched)) => watched.siblings(&self.mark, &id),
             _ => Vec::new(),
         };
+        let pause = self.engine.pause(&self.object.namespace().unwrap_or_default());
         let memory = &self.memory;
         let progress_due = memory.progress_at.is_none_or(|at| {
             Duration::try_from(now.duration_since(at)).unwrap_or_default() >= PROGRESS_INTERVAL
@@ -271,6 +277,8 @@ impl<K: Transfer> Pass<'_, K> {
             started_again_at: memory.started_again_at,
             trouble: memory.trouble.as_ref(),
             turn: self.turn.as_ref(),
+            findings: &memory.findings,
+            pause: pause.as_ref(),
             place_due: memory.place_at.is_none_or(|at| {
                 Duration::try_from(now.duration_since(at)).unwrap_or_default() >= PLACE_INTERVAL
             }),
@@ -457,6 +465,10 @@ impl<K: Transfer> Pass<'_, K> {
         if stored.status().is_some_and(|status| status.task_id.is_some()) {
             self.memory.created = None;
         }
+        let checked = |object: &K| object.status().and_then(|status| status.preflight.clone());
+        if checked(&stored) != checked(&self.object) {
+            self.memory.findings.clear();
+        }
         let place = |object: &K| object.status().and_then(|status| status.queue.clone());
         if place(&stored) != place(&self.object) {
             self.memory.place_at = place(&stored).map(|_| now);
@@ -471,6 +483,7 @@ impl<K: Transfer> Pass<'_, K> {
         }
         report::transition(self.engine, &self.object, &stored);
         report::notification(self.engine, &self.object, &stored);
+        report::oversized(self.engine, &self.object, &stored);
         self.memory.latest = Some(stored);
         Ok(Action::requeue(Duration::ZERO))
     }

@@ -62,6 +62,16 @@ pub(super) fn notification<K: Transfer>(engine: &Engine, before: &K, after: &K) 
     }
 }
 
+/// An event when a task turned out to be larger than OMS recommends.
+pub(super) fn oversized<K: Transfer>(engine: &Engine, before: &K, after: &K) {
+    let told = |object: &K| {
+        situation::find(&object.status()?.conditions, types::OVERSIZED).map(|told| told.message.clone())
+    };
+    if let (None, Some(note)) = (told(before), told(after)) {
+        event(engine, after, EventKind::Warning, Reason::TaskGroupRecommended, "Reconcile", note);
+    }
+}
+
 /// Reasons that somebody should look at although the operator goes on.
 fn is_trouble(reason: Reason) -> bool {
     matches!(
@@ -72,6 +82,7 @@ fn is_trouble(reason: Reason) -> bool {
             | Reason::ConnectionNotFound
             | Reason::ConnectionNotReady
             | Reason::NamespaceNotAllowed
+            | Reason::PreflightFailed
             | Reason::SecretNotFound
             | Reason::SecretKeyMissing
             | Reason::TemporaryKeysNotAllowed

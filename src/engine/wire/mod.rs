@@ -13,6 +13,8 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 use super::secrets::BucketKeys;
+pub(super) use parts::source_cdn;
+
 use crate::oms;
 use crate::plan::seen::{Call, Delivered, FailureCause, RemoteFailure, Trouble, TroubleKind};
 

@@ -18,7 +18,7 @@ pub(super) fn crypto(crypto: &api::Crypto) -> oms::Crypto {
 }
 
 /// A CDN, with its key.
-pub(super) fn source_cdn(cdn: &api::Cdn, key: Option<&SecretString>) -> oms::SourceCdn {
+pub(in crate::engine) fn source_cdn(cdn: &api::Cdn, key: Option<&SecretString>) -> oms::SourceCdn {
     oms::SourceCdn {
         domain: cdn.domain.clone(),
         protocol: cdn.protocol.as_str().to_owned(),

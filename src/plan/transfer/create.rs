@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::rerun::{self, Claim};
-use super::{Draft, LookAgain, Plan, Step, later, queue, sync, words};
+use super::{Draft, LookAgain, Plan, Step, approval, later, preflight, queue, sync, words};
 use crate::api::conditions::Reason;
 use crate::api::{CreateIntent, Notification};
 use crate::plan::seen::{Call, Delivered, Keys, LinkUp, RemoteId, RemoteTask, Search, TroubleKind};
@@ -79,6 +79,13 @@ pub(super) fn plan_new(mut draft: Draft<'_>) -> Plan {
             return draft.keep(Step::Rest, LookAgain::after(again));
         }
     }
+    if draft.status.queue.is_some() {
+        // Who waits in the line reads no keys.
+        match queue::take_turn(draft) {
+            Ok(turned) => draft = turned,
+            Err(plan) => return *plan,
+        }
+    }
     if *draft.view.keys == Keys::NotRead {
         return draft.keep(Step::ReadKeys, None);
     }
@@ -90,7 +97,9 @@ pub(super) fn plan_new(mut draft: Draft<'_>) -> Plan {
         let again = LookAgain::after(draft.view.policy.secret_check_interval);
         return draft.finish(situation, Step::Rest, again);
     }
-    let draft = match queue::take_turn(draft) {
+    let prepared =
+        preflight::clear(draft).and_then(|draft| approval::seek(draft, link)).and_then(queue::take_turn);
+    let draft = match prepared {
         Ok(draft) => draft,
         Err(plan) => return *plan,
     };

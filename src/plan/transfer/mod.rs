@@ -4,15 +4,19 @@
 //! change of the finalizer, a write of the status when it differs from the stored one, or the one call to OMS.
 //! So whatever has to be on record before a call simply stands in the status that comes with it.
 
+mod approval;
 mod cause;
 mod create;
 mod deletion;
 mod group;
 mod notification;
+mod pause;
+mod preflight;
 mod queue;
 mod rerun;
 mod retry;
 mod run;
+mod size;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -23,6 +27,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
+use super::preflight::{Check, Finding};
 use super::queue::Turn;
 use super::seen::{Keys, Link, LinkUp, Remote, RemoteId, RemoteTask, Search, Trouble};
 use super::situation::{self, Situation};
@@ -79,6 +84,10 @@ pub struct View<'a> {
     pub trouble: Option<&'a Trouble>,
     /// Whether quotas let the object create now; `None`: it was not asked for in this pass.
     pub turn: Option<&'a Turn>,
+    /// What OMS's checks told this process, as far as it is not recorded.
+    pub findings: &'a [Finding],
+    /// Who keeps the operator's hands off, beside the object itself.
+    pub pause: Option<&'a Pause>,
     /// Whether it is time to store another place in the line.
     pub place_due: bool,
     /// Whether it is time to store progress that has not reached the next step.
@@ -127,6 +136,13 @@ pub enum Step {
     Search,
     /// Look: line up for a create, where a quota may be full.
     LineUp,
+    /// Look: let OMS make one of its checks.
+    Check {
+        /// Which.
+        check: Check,
+        /// What is checked, as a hash.
+        subject: String,
+    },
     /// Look: read the recorded task.
     Show,
     /// Add the finalizer.
@@ -160,7 +176,7 @@ pub enum Step {
 impl Step {
     /// Whether it only looks.
     pub fn is_look(&self) -> bool {
-        matches!(self, Self::ReadKeys | Self::Search | Self::LineUp | Self::Show)
+        matches!(self, Self::ReadKeys | Self::Search | Self::LineUp | Self::Check { .. } | Self::Show)
     }
 }
 
@@ -181,17 +197,19 @@ pub fn is_over(meta: &ObjectMeta, wish: &Wish<'_>, status: Option<&TransferStatu
 }
 
 pub use notification::words as notification_failed;
+pub use pause::Pause;
+pub use preflight::judge as judge_check;
 pub use rerun::of_present_run;
 pub(super) use words::situation as situation_of;
 
 /// Plans the next step.
 pub fn plan(view: &View<'_>) -> Plan {
-    let draft = Draft::new(view);
+    let mut draft = Draft::new(view);
     if view.meta.deletion_timestamp.is_some() {
         return deletion::plan(draft);
     }
-    if annotation(view.meta, api::PAUSED).is_some_and(|value| value == "true") {
-        return Plan { status: draft.stored(), step: Step::Rest, look_again: None };
+    if let Some(paused) = pause::plan(&mut draft) {
+        return paused;
     }
     if draft.status.task_id.is_some() {
         run::plan(draft)
@@ -227,15 +245,20 @@ struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     fn new(view: &'a View<'a>) -> Self {
-        Self { view, status: view.stored.cloned().unwrap_or_default() }
+        let mut draft = Self { view, status: TransferStatus::default() };
+        draft.status = draft.stored();
+        draft
     }
 
     fn wish(&self) -> &'a Wish<'a> {
         self.view.wish
     }
 
+    /// The stored status, without the marker of a pause: whoever plans is not paused.
     fn stored(&self) -> TransferStatus {
-        self.view.stored.cloned().unwrap_or_default()
+        let mut stored = self.view.stored.cloned().unwrap_or_default();
+        situation::remove(&mut stored.conditions, types::PAUSED);
+        stored
     }
 
     fn generation(&self) -> i64 {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Draft, LookAgain, Plan, Step, later, notification, rerun, retry, sync, words};
+use super::{Draft, LookAgain, Plan, Step, later, notification, rerun, retry, size, sync, words};
 use crate::api::conditions::{Reason, types};
 use crate::api::{Acknowledgement, FailedObjects, NotificationTrigger, Phase, Priority};
 use crate::plan::progress;
@@ -129,6 +129,7 @@ fn known(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
     if draft.wish().kind == Kind::SyncTask {
         return sync::known(draft, remote);
     }
+    size::tell(&mut draft, remote);
     draft.status.task_name = super::name_of(&remote.name);
     draft.status.started_at = remote.started_at.map(whole_seconds);
     let resting = matches!(remote.state, RemoteState::Stopped | RemoteState::Failed | RemoteState::Succeeded);

@@ -1,14 +1,18 @@
 //! The decisions about a MigrationTask, as behaviours, as properties and as a world that they have to bring to
 //! its goal.
 
+mod approval;
 mod create;
 mod deletion;
 mod notification;
+mod pause;
+mod preflight;
 mod properties;
 mod queue;
 mod rerun;
 mod retry;
 mod run;
 mod scene;
+mod size;
 mod sync;
 mod world;

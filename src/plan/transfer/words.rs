@@ -11,6 +11,7 @@ fn call(call: Call) -> &'static str {
     match call {
         Call::Create => "the create",
         Call::Look => "the look at the task",
+        Call::Check => "a check before the create",
         Call::Start => "the start",
         Call::Stop => "the stop",
         Call::Delete => "the deletion",

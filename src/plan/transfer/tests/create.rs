@@ -339,14 +339,3 @@ fn suspending_takes_an_intent_back_as_long_as_nothing_was_sent() {
     let (_, plan) = scene().intent_written().sent(2).suspended().now(3).settled();
     assert!(plan.status.create.is_some(), "what may be at OMS has to be found first");
 }
-
-#[test]
-fn a_paused_task_is_left_alone() {
-    for scene in [scene(), scene().intent_written(), scene().recorded().remote(remote(RemoteState::Running))]
-    {
-        let scene = scene.annotated(crate::api::PAUSED, "true").suspended();
-        let plan = scene.plan();
-        assert_eq!((&plan.step, &plan.status, plan.look_again), (&Step::Rest, &scene.stored(), None));
-    }
-    assert_ne!(scene().annotated(crate::api::PAUSED, "false").plan().step, Step::Rest);
-}

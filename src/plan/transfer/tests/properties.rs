@@ -416,6 +416,7 @@ fn changes(step: &Step) -> Option<RemoteId> {
         | Step::ReadKeys
         | Step::Search
         | Step::LineUp
+        | Step::Check { .. }
         | Step::Show
         | Step::AddFinalizer
         | Step::RemoveFinalizer { .. }

@@ -6,12 +6,13 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::json;
 
-use super::super::{Plan, Policy, Step, View, is_over, plan};
+use super::super::{Pause, Plan, Policy, Step, View, is_over, plan};
 use crate::api::conditions::{Reason, types};
 use crate::api::{
     self, ConnectionKind, CreateIntent, DeletionPolicy, MigrationTask, MigrationTaskSpec,
     ObservedCredentials, Phase, PinnedConnection, TransferStatus,
 };
+use crate::plan::preflight::Finding;
 use crate::plan::queue::Turn;
 use crate::plan::seen::{
     Call, Counters, Delivered, FailureCause, Keys, Link, LinkUp, Remote, RemoteFailure, RemoteId,
@@ -143,6 +144,8 @@ pub(super) struct Scene {
     pub(super) permit: Option<Timestamp>,
     pub(super) started_again_at: Option<Timestamp>,
     pub(super) trouble: Option<Trouble>,
+    pub(super) findings: Vec<Finding>,
+    pub(super) pause: Option<Pause>,
     pub(super) turn: Option<Turn>,
     pub(super) place_due: bool,
     pub(super) progress_due: bool,
@@ -152,6 +155,8 @@ pub(super) struct Scene {
 pub(super) fn scene() -> Scene {
     let spec: MigrationTaskSpec = serde_json::from_value(json!({
         "type": "prefix",
+        // Checks have tests of their own.
+        "preflight": "Off",
         "source": {
             "cloudType": "AWS", "region": "eu-west-1", "bucket": "photos", "objectKeys": [""],
             "credentials": { "secretRef": { "name": "source-keys" } },
@@ -178,6 +183,8 @@ pub(super) fn scene() -> Scene {
         permit: None,
         started_again_at: None,
         trouble: None,
+        findings: Vec::new(),
+        pause: None,
         turn: Some(Turn::Now),
         place_due: true,
         progress_due: false,
@@ -331,6 +338,8 @@ impl Scene {
             permit: self.permit,
             started_again_at: self.started_again_at,
             trouble: self.trouble.as_ref(),
+            findings: &self.findings,
+            pause: self.pause.as_ref(),
             turn: self.turn.as_ref(),
             place_due: self.place_due,
             progress_due: self.progress_due,
