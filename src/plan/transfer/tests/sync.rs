@@ -48,6 +48,8 @@ fn decide(scene: &Scene, suspended: bool) -> Plan {
         permit: scene.permit,
         started_again_at: scene.started_again_at,
         trouble: scene.trouble.as_ref(),
+        findings: &[],
+        pause: None,
         turn: scene.turn.as_ref(),
         place_due: scene.place_due,
         progress_due: scene.progress_due,
