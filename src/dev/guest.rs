@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
-use kube::{Api, Client, ResourceExt};
+use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::json;
 
 use super::error::{Context, Error, Result};
 use super::stack::{CONNECTION, MANAGED_BY, NAMESPACE, SECRETS};
-use crate::api::{self, Connection, MigrationTask};
+use crate::api::{self, Connection};
 
 /// How long the operator gets to finish deletions.
 const CLEANUP_LIMIT: Duration = Duration::from_secs(30);
@@ -61,22 +62,35 @@ impl Guest {
         Api::namespaced(self.client.clone(), NAMESPACE)
     }
 
-    /// Deletes what we brought: the migrations that went to our OMS at `endpoint`, the Connection, the
+    /// Deletes what we brought: the objects that went to our OMS at `endpoint`, the Connection, the
     /// Secrets, and the definitions when nobody had them before.
     pub async fn leave(self, endpoint: Option<&str>) -> Result<()> {
-        // No definitions yet means that we were stopped before bringing anything.
-        let tasks = Api::<MigrationTask>::all(self.client.clone());
-        if let Ok(all) = tasks.list(&ListParams::default()).await {
-            let ours: Vec<MigrationTask> = all
-                .into_iter()
-                .filter(|task| self.brought_definitions || belongs_to(task, endpoint))
-                .collect();
-            self.delete_tasks(&ours).await?;
+        let mut ours = Vec::new();
+        for resource in kinds() {
+            let objects = Api::<DynamicObject>::all_with(self.client.clone(), &resource);
+            // No definitions yet means that we were stopped before bringing anything.
+            let Ok(all) = objects.list(&ListParams::default()).await else { continue };
+            let brought = |object: &DynamicObject| {
+                self.brought_definitions || belongs_to(object, endpoint) || is_event_of(object, &ours)
+            };
+            let found: Vec<_> = all.into_iter().filter(brought).collect();
+            ours.extend(found.into_iter().map(|object| (resource.clone(), object)));
         }
+        self.delete(&ours).await?;
         let label = ListParams::default().labels(&format!("{}={}", MANAGED_BY.0, MANAGED_BY.1));
         let now = DeleteParams::default();
-        // Absent definitions again.
-        let _ = self.connections().delete_collection(&now, &label).await;
+        // It goes after the objects that used it; absent definitions again.
+        if let Ok(connections) = self.connections().list(&label).await {
+            let resource = ApiResource::erase::<Connection>(&());
+            let object = |connection: &Connection| DynamicObject {
+                types: None,
+                metadata: connection.metadata.clone(),
+                data: serde_json::Value::Null,
+            };
+            let ours: Vec<_> =
+                connections.iter().map(|connection| (resource.clone(), object(connection))).collect();
+            self.delete(&ours).await?;
+        }
         Api::<Secret>::namespaced(self.client.clone(), NAMESPACE)
             .delete_collection(&now, &label)
             .await
@@ -90,18 +104,20 @@ impl Guest {
         Ok(())
     }
 
-    async fn delete_tasks(&self, tasks: &[MigrationTask]) -> Result<()> {
-        let namespaced = |task: &MigrationTask| {
-            Api::<MigrationTask>::namespaced(self.client.clone(), &task.namespace().unwrap_or_default())
+    /// Deletes objects and waits until they are gone.
+    async fn delete(&self, objects: &[(ApiResource, DynamicObject)]) -> Result<()> {
+        let api_of = |(resource, object): &(ApiResource, DynamicObject)| {
+            let namespace = object.namespace().unwrap_or_default();
+            Api::<DynamicObject>::namespaced_with(self.client.clone(), &namespace, resource)
         };
-        for task in tasks {
-            let _ = namespaced(task).delete(&task.name_any(), &DeleteParams::default()).await;
+        for object in objects {
+            let _ = api_of(object).delete(&object.1.name_any(), &DeleteParams::default()).await;
         }
         let deadline = Instant::now() + CLEANUP_LIMIT;
-        for task in tasks {
-            let (api, name) = (namespaced(task), task.name_any());
+        for object in objects {
+            let (api, name) = (api_of(object), object.1.name_any());
             loop {
-                let there = api.get_opt(&name).await.context("Could not look for the migrations")?;
+                let there = api.get_opt(&name).await.context("Could not look for what we brought")?;
                 if there.is_none() {
                     break;
                 }
@@ -118,13 +134,38 @@ impl Guest {
     }
 }
 
+/// The kinds of objects that use connections.
+fn kinds() -> Vec<ApiResource> {
+    let connections = Connection::kind(&());
+    api::crds()
+        .into_iter()
+        .filter(|definition| {
+            definition.spec.scope == "Namespaced" && definition.spec.names.kind != connections
+        })
+        .map(|definition| {
+            let kind = GroupVersionKind::gvk(api::GROUP, api::VERSION, &definition.spec.names.kind);
+            ApiResource::from_gvk_with_plural(&kind, &definition.spec.names.plural)
+        })
+        .collect()
+}
+
 fn is_ours(object: &impl ResourceExt) -> bool {
     object.labels().get(MANAGED_BY.0).is_some_and(|value| value == MANAGED_BY.1)
 }
 
-fn belongs_to(task: &MigrationTask, endpoint: Option<&str>) -> bool {
-    let pinned = task.status.as_ref().and_then(|status| status.connection.as_ref());
+/// Whether it is an event of one of these sync tasks: events have no connection of their own.
+fn is_event_of(object: &DynamicObject, tasks: &[(ApiResource, DynamicObject)]) -> bool {
+    let named = object.data.pointer("/spec/syncTaskRef/name").and_then(serde_json::Value::as_str);
+    named.is_some_and(|named| {
+        tasks.iter().any(|(resource, task)| {
+            resource.kind == "SyncTask" && task.name_any() == named && task.namespace() == object.namespace()
+        })
+    })
+}
+
+fn belongs_to(object: &DynamicObject, endpoint: Option<&str>) -> bool {
+    let pinned = object.data.pointer("/status/connection/endpoint").and_then(serde_json::Value::as_str);
     pinned.is_some_and(|pinned| {
-        endpoint.is_some_and(|ours| pinned.endpoint.trim_end_matches('/') == ours.trim_end_matches('/'))
+        endpoint.is_some_and(|ours| pinned.trim_end_matches('/') == ours.trim_end_matches('/'))
     })
 }
