@@ -36,8 +36,7 @@ impl Kind {
     pub fn takes_temporary_keys(self) -> bool {
         match self {
             Self::MigrationTask => true,
-            Self::TaskGroup => false,
-            Self::SyncTask => false,
+            Self::TaskGroup | Self::SyncTask => false,
         }
     }
 }

@@ -75,8 +75,8 @@ fn held() -> Scene {
         .status(|status| status.suspended_at = Some(situation::whole_seconds(at(0))))
 }
 
-fn later() -> Option<Turn> {
-    Some(Turn::Later(Place { position: 2, earliest_at: None }))
+fn later() -> Turn {
+    Turn::Later(Place { position: 2, earliest_at: None })
 }
 
 fn ready(plan: &Plan) -> (String, String) {
@@ -103,7 +103,7 @@ fn suspended_it_is_stopped_and_resumed_it_takes_a_place_before_it_is_started() {
     assert_eq!(ready(&rest), ("False".into(), "Suspended".into()));
 
     assert_eq!(decide(&held().with(|scene| scene.turn = None), false).step, Step::LineUp);
-    let queued = decide(&held().with(|scene| scene.turn = later()), false);
+    let queued = decide(&held().with(|scene| scene.turn = Some(later())), false);
     assert_eq!((queued.step.clone(), queued.status.phase), (Step::Rest, Some(Phase::Queued)));
     assert_eq!(queued.status.queue.as_ref().map(|place| place.position), Some(2));
     assert_eq!(queued.status.connection, Some(pinned()), "it stays with its connection");
@@ -179,7 +179,7 @@ fn scenes() -> impl Strategy<Value = (Scene, bool)> {
         Just(Remote::Gone),
         select(&STATES).prop_map(|state| Remote::Known(Box::new(seen(state)))),
     ];
-    let turns = prop_oneof![Just(None), Just(Some(Turn::Now)), Just(later())];
+    let turns = prop_oneof![Just(None), Just(Some(Turn::Now)), Just(Some(later()))];
     let calls = select(&[Call::Start, Call::Stop, Call::Delete, Call::Look]);
     let troubles = option::of((calls, select(&KINDS)));
     (remotes, turns, troubles, any::<[bool; 6]>()).prop_map(|(remote, turn, refused, flags)| {
