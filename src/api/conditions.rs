@@ -21,6 +21,8 @@ condition_types! {
     STALLED = "Stalled",
     /// The bucket keys could be read.
     CREDENTIALS_READY = "CredentialsReady",
+    /// A Secret has other keys than those that the running task was given; present only while true.
+    CREDENTIALS_PENDING = "CredentialsPending",
     /// The connection is usable, and still the one that was pinned.
     CONNECTION_READY = "ConnectionReady",
     /// The priority of the spec cannot be set at OMS yet; present only while true.
@@ -135,6 +137,10 @@ reasons! {
     TemporaryKeysNotAllowed,
     /// The keys could be read.
     CredentialsResolved,
+    /// The keys in a Secret changed after OMS was given them.
+    CredentialsRotated,
+    /// The task is taken out of the queue, or stopped, to start with new keys.
+    RenewingCredentials,
     /// OMS, IAM or a bucket refused the keys.
     CredentialsRejected,
     /// The source of the connection's credentials gives none: it is not set up, cannot be reached, or has no answer.

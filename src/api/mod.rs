@@ -44,7 +44,7 @@ pub use notification::{
     Notification, NotificationLanguage, NotificationResult, NotificationStatus, NotificationTrigger,
 };
 pub use preparation::{Approval, CheckResult, CheckStatus, PlanStatus, Preflight, PreflightStatus};
-pub use runs::{FormerRun, Retries, Retry, RetryObjects, Runs};
+pub use runs::{FormerRun, OnCredentialChange, Retries, Retry, RetryObjects, Runs};
 pub use span::Span;
 pub use status::{
     ByteCounts, CreateIntent, FailedObjects, Failure, Members, ObjectCounts, ObservedCredentials, Phase,

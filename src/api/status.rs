@@ -74,6 +74,11 @@ pub struct TransferStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Time")]
     pub suspended_at: Option<Time>,
+    /// When the operator began to replace the keys that OMS has: it takes a waiting task out of the queue, or stops a
+    /// running one, to start it with the new ones; absent: it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Time")]
+    pub renewing_keys_since: Option<Time>,
     /// Retries of the present run; absent: none was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Retries")]
@@ -153,6 +158,7 @@ impl Default for TransferStatus {
             attempt: None,
             create: None,
             suspended_at: None,
+            renewing_keys_since: None,
             retries: None,
             plan: None,
             preflight: None,

@@ -29,6 +29,8 @@ pub(super) struct Memory<K> {
     pub(super) asked: Option<String>,
     /// When the last scans began that found nothing.
     pub(super) empty_scans: Vec<Timestamp>,
+    /// Versions of Secrets, by role, whose keys were compared with those that were sent.
+    pub(super) keys_checked: Vec<(String, String)>,
     /// When progress was stored last.
     pub(super) progress_at: Option<Timestamp>,
     /// What OMS's checks told, until it is recorded.
@@ -49,6 +51,7 @@ impl<K> Default for Memory<K> {
             stale_from: None,
             asked: None,
             empty_scans: Vec::new(),
+            keys_checked: Vec::new(),
             progress_at: None,
             findings: Vec::new(),
             place_at: None,
@@ -69,6 +72,7 @@ impl<K> Memory<K> {
             stale_from,
             asked,
             empty_scans,
+            keys_checked,
             progress_at,
             findings,
             place_at,
@@ -82,6 +86,7 @@ impl<K> Memory<K> {
             && stale_from.is_none()
             && asked.is_none()
             && empty_scans.is_empty()
+            && keys_checked.is_empty()
             && progress_at.is_none()
             && findings.is_empty()
             && place_at.is_none()

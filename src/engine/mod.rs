@@ -16,6 +16,7 @@ mod project;
 mod queue;
 mod remote;
 mod resolve;
+mod secret_versions;
 mod secrets;
 mod session;
 mod sync_event;
@@ -113,6 +114,7 @@ pub struct Engine {
     clock: Clock,
     stores: Stores,
     sessions: Sessions,
+    secret_versions: secret_versions::SecretVersions,
     attempts: Mutex<HashMap<String, Attempt>>,
     projects: Projects,
     migration_tasks: Memories<MigrationTask>,
@@ -142,6 +144,7 @@ impl Engine {
             clock,
             stores,
             sessions: Sessions::default(),
+            secret_versions: secret_versions::SecretVersions::default(),
             attempts: Mutex::default(),
             projects: Projects::default(),
             migration_tasks: Memories::default(),

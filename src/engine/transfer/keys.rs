@@ -1,5 +1,7 @@
 //! Reading the keys that go to OMS, at the moment of use.
 
+use std::time::Duration;
+
 use kube::ResourceExt;
 
 use super::{Pass, Transfer};
@@ -11,6 +13,55 @@ use crate::engine::wire::TransferKeys;
 use crate::plan::seen::Keys;
 
 impl<K: Transfer> Pass<'_, K> {
+    /// Reads the keys of a task that OMS has when a Secret has another version than the one that was sent, once for each
+    /// version: a relabelled Secret has another one, too.
+    pub(super) async fn look_for_rotation(&mut self) -> Result<(), Error> {
+        let Some(status) = self.object.status().filter(|status| status.task_id.is_some()) else {
+            return Ok(());
+        };
+        let wish = self.object.wish();
+        let heeds = |runs: &api::Runs| runs.on_credential_change != api::OnCredentialChange::Ignore;
+        if self.is_deleted() || !wish.runs.is_some_and(heeds) {
+            return Ok(());
+        }
+        let meta = self.object.meta();
+        let requested = meta.annotations.as_ref().and_then(|all| all.get(api::RECONCILE_REQUESTED_AT));
+        let asked = requested != status.last_handled_reconcile_at.as_ref()
+            || meta.generation.is_some_and(|generation| generation != status.observed_generation);
+        let age = if asked { Duration::ZERO } else { self.engine.settings.policy.secret_check_interval };
+        let buckets = self.object.buckets();
+        let cdn = buckets.cdn.and_then(|cdn| cdn.authentication_key.as_ref());
+        let named = [
+            ("source", buckets.source.map(|(credentials, _)| credentials.secret_ref.name.as_str())),
+            ("cdn", cdn.map(|key| key.secret_ref.name.as_str())),
+            ("destination", buckets.destination.map(|credentials| credentials.secret_ref.name.as_str())),
+        ];
+        let namespace = self.object.namespace().unwrap_or_default();
+        let mut versions = Vec::new();
+        for (role, name) in named.into_iter().filter_map(|(role, name)| Some((role, name?))) {
+            let (client, clock) = (&self.engine.client, &self.engine.clock);
+            let secret = (namespace.as_str(), name);
+            let version = self.engine.secret_versions.version(client, secret, age, clock).await?;
+            // One that does not exist says nothing about the keys that OMS has.
+            versions.extend(version.map(|version| (role.to_owned(), version)));
+        }
+        if buckets.destination.is_none()
+            && let Some(own) = self.session.as_ref().and_then(|session| session.bucket_keys.as_ref())
+        {
+            versions.push(("destination".to_owned(), own.version.clone()));
+        }
+        let sent = |role: &str| {
+            let sent = status.observed_credentials.iter().find(|sent| sent.role == role);
+            sent.map(|sent| sent.resource_version.as_str())
+        };
+        let moved = versions.iter().any(|(role, version)| sent(role) != Some(version.as_str()));
+        if moved && (asked || versions != self.memory.keys_checked) {
+            self.memory.keys_checked = versions;
+            self.read_keys().await?;
+        }
+        Ok(())
+    }
+
     /// Reads the keys of source, CDN and destination.
     pub(super) async fn read_keys(&mut self) -> Result<(), Error> {
         let namespace = self.object.namespace().unwrap_or_default();

@@ -140,6 +140,7 @@ impl<K: Transfer> Pass<'_, K> {
         self.find_place();
         self.heed_request();
         self.hold_turn();
+        self.look_for_rotation().await?;
         for _ in 0..LOOKS {
             let now = self.engine.clock.now();
             let plan = self.plan(now);

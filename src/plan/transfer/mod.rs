@@ -7,6 +7,7 @@
 mod approval;
 mod cause;
 mod create;
+mod credentials;
 mod deletion;
 mod group;
 mod notification;

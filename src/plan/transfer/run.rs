@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Draft, LookAgain, Plan, Step, later, notification, rerun, retry, size, sync, words};
+use super::{
+    Draft, LookAgain, Plan, Step, credentials, later, notification, rerun, retry, size, sync, words,
+};
 use crate::api::conditions::{Reason, types};
 use crate::api::{Acknowledgement, FailedObjects, NotificationTrigger, Phase, Priority};
 use crate::plan::progress;
@@ -84,11 +86,13 @@ fn gone(mut draft: Draft<'_>) -> Plan {
     if draft.wish().kind == Kind::SyncTask {
         return sync::gone(draft);
     }
-    if draft.status.suspended_at.is_some() && nothing_copied_yet(&draft) {
+    let ours = draft.status.suspended_at.is_some() || draft.status.renewing_keys_since.is_some();
+    if ours && nothing_copied_yet(&draft) {
         // We deleted the record of a waiting task; resuming creates the next attempt.
         draft.status.task_id = None;
         draft.status.task_name = None;
         draft.status.progress = None;
+        draft.status.renewing_keys_since = None;
         draft.status.attempt = draft.status.attempt.map(|attempt| attempt.saturating_add(1));
         if draft.suspended() {
             return draft.finish(suspended(true), Step::Rest, None);
@@ -161,7 +165,9 @@ fn ended(draft: &mut Draft<'_>, remote: &RemoteTask) {
         .then(|| FailedObjects { count: remote.counters.failed, list: remote.failed_list.clone() });
     draft.status.suspended_at = None;
     draft.status.notification = remote.notification.as_ref().map(notification::told);
+    draft.status.renewing_keys_since = None;
     situation::remove(&mut draft.status.conditions, types::PRIORITY_PENDING);
+    situation::remove(&mut draft.status.conditions, types::CREDENTIALS_PENDING);
 }
 
 fn succeeded(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
@@ -248,7 +254,7 @@ pub(super) fn start(
 
 pub(super) fn stopped(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
     let step = live_settings(&mut draft, remote);
-    if draft.status.suspended_at.is_none() {
+    if draft.status.suspended_at.is_none() && draft.status.renewing_keys_since.is_none() {
         draft.status.next_attempt_at = None;
         let message = "Somebody else stopped the task at OMS, and the operator leaves it so. \
                        Start it at the console, or set `spec.suspend` to true and back to false";
@@ -296,7 +302,8 @@ pub(super) fn suspend(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
 }
 
 fn active(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
-    if remote.state == RemoteState::Stopping && draft.status.suspended_at.is_some() {
+    let ours = draft.status.suspended_at.is_some() || draft.status.renewing_keys_since.is_some();
+    if remote.state == RemoteState::Stopping && ours {
         // Our own stop is still under way: the mark has to stay until the task is stopped and started again.
         let situation = Situation::new(
             Row::Active,
@@ -328,7 +335,13 @@ fn active(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
     if let Some(step) = live_settings(&mut draft, remote) {
         return draft.finish(situation, step, LookAgain::fresh(1));
     }
-    let again = if remote.state == RemoteState::Stopping { LookAgain::fresh(2) } else { None };
+    if held(&draft).is_none()
+        && let Some((situation, step)) = credentials::renew(&mut draft, remote)
+    {
+        return credentials::carry_out(draft, situation, step);
+    }
+    let look = || credentials::look_again(&draft);
+    let again = if remote.state == RemoteState::Stopping { LookAgain::fresh(2) } else { look() };
     draft.finish(situation, Step::Rest, again)
 }
 

@@ -3,6 +3,7 @@
 
 mod approval;
 mod create;
+mod credentials;
 mod deletion;
 mod notification;
 mod pause;

@@ -12,8 +12,8 @@ use crate::api::conditions::{Reason, types};
 use crate::api::{
     Acknowledgement, BandwidthWindow, ByteRate, CreateIntent, DeletionPolicy, Failure, FormerRun,
     MigrationTaskSpec, Notification, NotificationLanguage, NotificationResult, NotificationStatus,
-    NotificationTrigger, ObjectCounts, Phase, Priority, ReadyWhen, Retries, Retry, RetryObjects,
-    TransferStatus,
+    NotificationTrigger, ObjectCounts, OnCredentialChange, Phase, Priority, ReadyWhen, Retries, Retry,
+    RetryObjects, TransferStatus,
 };
 use crate::plan::progress;
 use crate::plan::queue::{Place, Turn};
@@ -201,6 +201,7 @@ prop_compose! {
         failure in option::of(any::<bool>()),
         sent_keys in select(vec!["", "one", "two"]),
         progress in option::of(counters().boxed()).boxed(),
+        renewing in option::of(past()),
         rerun in option::of(select(vec!["one", "two"])),
         former in option::of(select(vec![NUMBER, 5, 7])),
         notification in option::of(select(vec![
@@ -219,6 +220,7 @@ prop_compose! {
             task_id: id,
             attempt,
             run: attempt.map(|_| 1),
+            renewing_keys_since: renewing.map(|second| whole_seconds(at(second))),
             rerun: rerun.map(Into::into),
             answered_reruns: rerun.into_iter().map(Into::into).collect(),
             history: former.map(|id| former_run(id)).into_iter().collect(),
@@ -255,6 +257,9 @@ prop_compose! {
         acknowledged in any::<bool>(),
         elsewhere in prop::bool::weighted(0.1),
         rerun in option::of(select(vec!["", "one", "three"])),
+        on_change in select(vec![
+            OnCredentialChange::NextStart, OnCredentialChange::RestartRunning, OnCredentialChange::Ignore,
+        ]),
         retry in option::of((0..4_i64, select(vec![RetryObjects::Failed, RetryObjects::All]))),
         notify in option::of(select(vec!["cn-north-4", "cn-south-1"])),
     ) -> MigrationTaskSpec {
@@ -264,6 +269,7 @@ prop_compose! {
         spec.lifecycle.ready_when = ready_when;
         spec.priority = priority;
         spec.runs.rerun = rerun.map(Into::into);
+        spec.runs.on_credential_change = on_change;
         spec.runs.retry = retry.map(|(limit, objects)| Retry { limit, objects });
         spec.enable_restore = restore;
         let window = BandwidthWindow { start: "08:00".into(), end: "20:00".into(), max_bandwidth: ByteRate("50Mi".into()) };

@@ -246,7 +246,10 @@ impl World {
 
     /// One pass of the engine; whether it wrote or called, and when it wants to look again.
     fn pass(&mut self, fault: Fault) -> (bool, Option<Duration>) {
-        self.scene.keys = Keys::NotRead;
+        // The engine reads them when a Secret has another version than the one that was sent.
+        let sent = self.scene.stored().observed_credentials.first().map(|sent| sent.digest.clone());
+        let moved = self.id().is_some() && self.secret && sent.as_deref() != Some(self.digest);
+        self.scene.keys = if moved { Keys::Ready(keys(self.digest)) } else { Keys::NotRead };
         self.tick();
         if self.object_is_gone() {
             return (false, None);
