@@ -36,6 +36,10 @@ condition_types! {
     OVERSIZED = "Oversized",
     /// The operator keeps its hands off, except for a deletion; present only while true.
     PAUSED = "Paused",
+    /// The task of `spec.adopt` was taken over; where it differs from the spec, `status.differences` says so.
+    ADOPTED = "Adopted",
+    /// Somebody else changed the task at OMS; present only while true.
+    DRIFTED = "Drifted",
     /// The consent to OMS's privacy agreement was recorded at OMS.
     PRIVACY_AGREEMENT_RECORDED = "PrivacyAgreementRecorded",
 }
@@ -103,6 +107,26 @@ reasons! {
     RemoteTaskGone,
     /// The recorded task does not carry the object's token; the operator leaves it alone.
     ForeignTask,
+    /// The task of `spec.adopt` was taken over and is what the spec says.
+    Adopted,
+    /// The task of `spec.adopt` was taken over; `status.differences` lists where it is not what the spec says.
+    AdoptedWithDifferences,
+    /// The task of `spec.adopt` is looked at and never changed.
+    Observed,
+    /// There is no task with the ID of `spec.adopt` in the project of the connection.
+    AdoptionTargetNotFound,
+    /// The task of `spec.adopt` belongs to something that has to be adopted as a whole, or to nothing that can be.
+    NotAdoptable,
+    /// Another object of the cluster has, or claimed earlier, the task of `spec.adopt`.
+    ClaimedByAnother,
+    /// Somebody else started the task that `spec.suspend` holds stopped.
+    StartedExternally,
+    /// Somebody else changed the bandwidth windows of the task.
+    BandwidthChanged,
+    /// Somebody else changed the priority of the task.
+    PriorityChanged,
+    /// Somebody else deleted the record of the task.
+    DeletedExternally,
     /// OMS refused for a cause outside of the spec; the operator tries again.
     RefusedForNow,
     /// A costly option wants a word in `spec.acknowledge` first.

@@ -3,7 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Acknowledgement, Approval, ConnectionRef, DeletionPolicy, Preflight, ReadyWhen};
+use super::{
+    Acknowledgement, Approval, ConnectionRef, DeletionPolicy, DriftPolicy, ManagementPolicy, Preflight,
+    ReadyWhen,
+};
 
 /// How the operator treats a task at OMS.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -17,7 +20,8 @@ pub struct Lifecycle {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "bool")]
     pub suspend: Option<bool>,
-    /// What deleting this object does to its task at OMS; the default is the operator's, normally `Delete`. Live.
+    /// What deleting this object does to its task at OMS; the default is the operator's, normally `Delete`, and `Orphan`
+    /// for a task that was adopted. Live.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "DeletionPolicy")]
     pub deletion_policy: Option<DeletionPolicy>,
@@ -32,6 +36,13 @@ pub struct Lifecycle {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = 64))]
     pub approved_plan: Option<String>,
+    /// Whether the operator changes the task at OMS; `Observe` needs `adopt`. Live.
+    #[serde(default)]
+    pub management_policy: ManagementPolicy,
+    /// What to do when somebody else stops or starts the task, or changes its bandwidth or priority. A task that was
+    /// deleted at OMS is never migrated again by that. Live.
+    #[serde(default)]
+    pub drift_policy: DriftPolicy,
     /// What condition `Ready` means, to a sync wave or to `kubectl wait`. Live.
     #[serde(default)]
     pub ready_when: ReadyWhen,

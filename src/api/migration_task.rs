@@ -8,7 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BandwidthWindow, BucketCredentials, Cdn, CloudType, ConsistencyCheck, Lifecycle, Notification,
+    AdoptTask, BandwidthWindow, BucketCredentials, Cdn, CloudType, ConsistencyCheck, Lifecycle, Notification,
     OverwriteMode, Priority, Runs, StoragePolicy, TransferStatus, rules,
 };
 
@@ -60,11 +60,18 @@ pub struct MigrationTaskSpec {
     /// How the objects are chosen (`task_type`). Frozen.
     #[serde(default, rename = "type")]
     pub task_type: TaskType,
-    /// Where the objects come from.
-    #[schemars(required)]
+    /// An existing task to take over; nothing is created then. What it has and the spec has not is listed in
+    /// `status.differences`. Frozen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "AdoptTask")]
+    pub adopt: Option<AdoptTask>,
+    /// Where the objects come from; may be left out with `managementPolicy: Observe`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Source")]
     pub source: Option<Source>,
-    /// Where the objects go.
-    #[schemars(required)]
+    /// Where the objects go; may be left out with `managementPolicy: Observe`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Destination")]
     pub destination: Option<Destination>,
     /// What happens to an object that the destination already has (`object_overwrite_mode`). Frozen.
     #[serde(default)]

@@ -3,6 +3,7 @@
 //! Knows no other module of the crate. Values that OMS defines are spelled as OMS spells them
 //! (`AWS`, `NO_OVERWRITE`), values of our own are CamelCase. Secrets are only ever referenced.
 
+mod adoption;
 mod cdn;
 mod common;
 pub mod conditions;
@@ -27,6 +28,10 @@ pub mod task_group;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 
+pub use adoption::{
+    AdoptGroup, AdoptSyncTask, AdoptTask, AppliedSettings, Difference, DriftPolicy, DriftStatus,
+    ManagementPolicy,
+};
 pub use cdn::{Cdn, CdnAuthentication, CdnKey, CdnProtocol};
 pub use common::{
     Acknowledgement, BandwidthWindow, BucketCredentials, ByteRate, CloudType, ConnectionKind, ConnectionRef,

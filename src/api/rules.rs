@@ -28,7 +28,8 @@ pub(super) const TIME_OF_DAY: &str = "^([01][0-9]|2[0-3]):[0-5][0-9]$";
 ///
 /// Everything else is live, waits until the task is not running (`priority`), or counts at the next start
 /// (credentials).
-const FROZEN: [&str; 21] = [
+const FROZEN: [&str; 22] = [
+    "adopt",
     "connectionRef",
     "type",
     "source.cloudType",
@@ -77,6 +78,9 @@ fn add(schema: &mut Schema, rules: impl IntoIterator<Item = Rule>) {
     }
 }
 
+/// Whose task it is stays also while the operator only observes it; what the task should be may be written then.
+const ALWAYS_FROZEN: [&str; 2] = ["adopt", "connectionRef"];
+
 /// One rule per frozen field, at the root: a rule on the field itself would not see it removed, and removing and
 /// adding it again would change it. Frozen is from the intent to create until a refusal clears that intent; a further
 /// run repeats the same spec, so with a former run it stays frozen.
@@ -87,18 +91,30 @@ fn frozen(kind: Frozen, field: &str) -> Rule {
 
 /// A field that may change only as far as `same` allows when both have it.
 fn unchanged((kind, thing): Frozen, field: &str, same: &str) -> Rule {
-    let (new, old) = (format!("self.spec.{field}"), format!("oldSelf.spec.{field}"));
+    let (new, old) = (present("self.spec", field), present("oldSelf.spec", field));
+    let observed =
+        if ALWAYS_FROZEN.contains(&field) { "" } else { "oldSelf.spec.managementPolicy == 'Observe' || " };
     forbidden(
         &format!("spec.{field}"),
         format!(
-            "!has(oldSelf.status) || !(has(oldSelf.status.create) || has(oldSelf.status.taskId) || \
-             has(oldSelf.status.history)) || (has({new}) ? has({old}) && {same} : !has({old}))"
+            "{observed}!has(oldSelf.status) || !(has(oldSelf.status.create) || has(oldSelf.status.taskId) || \
+             has(oldSelf.status.history)) || (({new}) ? {old} && {same} : !({old}))"
         ),
         format!(
             "`{field}` is frozen, as OMS cannot change it in a {thing} that was created: put it back, \
              or create another {kind} and delete this one"
         ),
     )
+}
+
+/// Whether a field is there; what it is within may be absent.
+fn present(root: &str, field: &str) -> String {
+    let mut path = root.to_owned();
+    let parts = field.split('.').map(|part| {
+        path = format!("{path}.{part}");
+        format!("has({path})")
+    });
+    parts.collect::<Vec<_>>().join(" && ")
 }
 
 /// A kind, and what it is at OMS.
@@ -147,31 +163,53 @@ pub(super) fn migration_task_spec(schema: &mut Schema) {
         [
             required(
                 "source.objectKeys",
-                "self.type in ['list', 'url_list'] || has(self.source.objectKeys)",
+                "!has(self.source) || self.type in ['list', 'url_list'] || has(self.source.objectKeys)",
                 "Types `object` and `prefix` need `objectKeys`: name the objects or prefixes, \
              or write [\"\"] for the whole bucket",
             ),
             forbidden(
                 "source.objectKeys",
-                "!(self.type in ['list', 'url_list']) || !has(self.source.objectKeys)",
+                "!has(self.source) || !(self.type in ['list', 'url_list']) || !has(self.source.objectKeys)",
                 "Types `list` and `url_list` take the names from `listFile`: remove `objectKeys`, \
              or choose type `object` or `prefix`",
             ),
             required(
                 "source.listFile",
-                "!(self.type in ['list', 'url_list']) || has(self.source.listFile)",
+                "!has(self.source) || !(self.type in ['list', 'url_list']) || has(self.source.listFile)",
                 "Types `list` and `url_list` need `listFile`: the bucket and key of a text file in the region of \
              the destination",
             ),
             forbidden(
                 "source.listFile",
-                "self.type in ['list', 'url_list'] || !has(self.source.listFile)",
+                "!has(self.source) || self.type in ['list', 'url_list'] || !has(self.source.listFile)",
                 "Types `object` and `prefix` take the names from `objectKeys`: remove `listFile`, \
              or choose type `list` or `url_list`",
             ),
         ],
     );
+    add(schema, existing());
     add(schema, copying());
+}
+
+/// What goes for every kind about a task that exists.
+fn existing() -> [Rule; 3] {
+    [
+        required(
+            "adopt",
+            "self.managementPolicy != 'Observe' || has(self.adopt)",
+            "`managementPolicy: Observe` looks at a task that exists: name it in `adopt`, or choose `Manage`",
+        ),
+        required(
+            "source",
+            "self.managementPolicy == 'Observe' || has(self.source)",
+            "Without `managementPolicy: Observe` the operator has to know where the objects come from: add `source`",
+        ),
+        required(
+            "destination",
+            "self.managementPolicy == 'Observe' || has(self.destination)",
+            "Without `managementPolicy: Observe` the operator has to know where the objects go: add `destination`",
+        ),
+    ]
 }
 
 /// What MigrationTask and TaskGroup have in common.
@@ -179,17 +217,18 @@ fn copying() -> Vec<Rule> {
     vec![
         invalid(
             "source.cloudType",
-            "self.type != 'url_list' || self.source.cloudType == 'URLSource'",
+            "!has(self.source) || self.type != 'url_list' || self.source.cloudType == 'URLSource'",
             "Type `url_list` copies from URLs: write `cloudType: URLSource`",
         ),
         invalid(
             "source.cloudType",
-            "self.type == 'url_list' || self.source.cloudType != 'URLSource'",
+            "!has(self.source) || self.type == 'url_list' || self.source.cloudType != 'URLSource'",
             "`URLSource` has no bucket: name the cloud of the bucket, or choose `type: url_list`",
         ),
         invalid(
             "source.objectKeys",
-            "!has(self.source.objectKeys) || !has(self.destination.prefix) || self.source.objectKeys.all(key, \
+            "!has(self.source) || !has(self.source.objectKeys) || !has(self.destination) || \
+             !has(self.destination.prefix) || self.source.objectKeys.all(key, \
              bytes(self.destination.prefix + key).size() <= 1024)",
             "`destination.prefix` and each of `objectKeys` together have at most 1024 bytes in UTF-8, \
              as that is the longest name of an object: shorten one of them",
@@ -197,14 +236,16 @@ fn copying() -> Vec<Rule> {
         forbidden(
             "overwriteMode",
             format!(
-                "self.overwriteMode != 'CRC64_COMPARISON_OVERWRITE' || self.source.cloudType in {CRC64_CLOUDS}"
+                "!has(self.source) || self.overwriteMode != 'CRC64_COMPARISON_OVERWRITE' || self.source.cloudType in {CRC64_CLOUDS}"
             ),
             "Only HuaweiCloud, Aliyun and Tencent keep a CRC64: use SIZE_LAST_MODIFIED_COMPARISON_OVERWRITE \
              or NO_OVERWRITE for this cloud",
         ),
         forbidden(
             "consistencyCheck",
-            format!("self.consistencyCheck != 'crc64' || self.source.cloudType in {CRC64_CLOUDS}"),
+            format!(
+                "!has(self.source) || self.consistencyCheck != 'crc64' || self.source.cloudType in {CRC64_CLOUDS}"
+            ),
             "Only HuaweiCloud, Aliyun and Tencent keep a CRC64: use size_last_modified for this cloud",
         ),
         forbidden(
@@ -226,12 +267,12 @@ fn copying() -> Vec<Rule> {
         ),
         forbidden(
             "enableRestore",
-            "!self.enableRestore || self.source.cloudType != 'URLSource'",
+            "!has(self.source) || !self.enableRestore || self.source.cloudType != 'URLSource'",
             "URLs cannot be restored from an archive: remove `enableRestore`",
         ),
         forbidden(
             "enableRequesterPays",
-            "!self.enableRequesterPays || self.source.cloudType != 'URLSource'",
+            "!has(self.source) || !self.enableRequesterPays || self.source.cloudType != 'URLSource'",
             "URLs have no requester to bill: remove `enableRequesterPays`",
         ),
         invalid(

@@ -5,7 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ConnectionKind, FormerRun, NotificationStatus, PlanStatus, PreflightStatus, Retries, SyncStatistics,
+    AppliedSettings, ConnectionKind, Difference, DriftStatus, FormerRun, NotificationStatus, PlanStatus,
+    PreflightStatus, Retries, SyncStatistics,
 };
 
 /// Value of `observedGeneration` before the first look.
@@ -25,7 +26,7 @@ pub struct TransferStatus {
     #[schemars(with = "Phase")]
     pub phase: Option<Phase>,
     /// For tools: `Ready`, `Reconciling`, `Stalled`, `CredentialsReady`, `ConnectionReady`, `PriorityPending`, `RerunPending`,
-    /// `PreflightPassed`, `Oversized`, `Paused`.
+    /// `PreflightPassed`, `Oversized`, `Paused`, `Adopted`, `Drifted`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -70,6 +71,22 @@ pub struct TransferStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "CreateIntent")]
     pub create: Option<CreateIntent>,
+    /// Whether the task is that of `spec.adopt`; false: it was, and a rerun has made another since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
+    pub adopted: Option<bool>,
+    /// Where the task of `spec.adopt` is not what the spec says: the first 32 fields, long values cut short.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["field"]))]
+    pub differences: Vec<Difference>,
+    /// Live settings as they were set, or found set, last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "AppliedSettings")]
+    pub applied: Option<AppliedSettings>,
+    /// How often the operator undid what somebody else changed; absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "DriftStatus")]
+    pub drift: Option<DriftStatus>,
     /// When the operator began to hold the task stopped because of `spec.suspend`; absent: it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Time")]
@@ -157,6 +174,10 @@ impl Default for TransferStatus {
             older_task_ids: Vec::new(),
             attempt: None,
             create: None,
+            adopted: None,
+            differences: Vec::new(),
+            applied: None,
+            drift: None,
             suspended_at: None,
             renewing_keys_since: None,
             retries: None,

@@ -8,7 +8,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BucketCredentials, Cdn, CloudType, ConsistencyCheck, Lifecycle, StoragePolicy, TransferStatus, rules,
+    AdoptSyncTask, BucketCredentials, Cdn, CloudType, ConsistencyCheck, Lifecycle, StoragePolicy,
+    TransferStatus, rules,
 };
 
 /// What a sync task copies from, where to and how. Which objects it copies, its SyncEvents name.
@@ -48,11 +49,18 @@ use super::{
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = rules::sync_task_spec)]
 pub struct SyncTaskSpec {
-    /// Where the objects come from.
-    #[schemars(required)]
+    /// An existing sync task to take over; nothing is created then. What it has and the spec has not is listed in
+    /// `status.differences`. Frozen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "AdoptSyncTask")]
+    pub adopt: Option<AdoptSyncTask>,
+    /// Where the objects come from; may be left out with `managementPolicy: Observe`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "SyncSource")]
     pub source: Option<SyncSource>,
-    /// Where they go, under the same keys.
-    #[schemars(required)]
+    /// Where they go, under the same keys; may be left out with `managementPolicy: Observe`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "SyncDestination")]
     pub destination: Option<SyncDestination>,
     /// How OMS checks each copied object (`consistency_check`); `no_check` is for URLs, which a sync task does not
     /// read. Frozen.

@@ -8,8 +8,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BandwidthWindow, ConsistencyCheck, Destination, Lifecycle, Notification, OverwriteMode, Runs, Source,
-    TransferStatus, migration_task, rules,
+    AdoptGroup, BandwidthWindow, ConsistencyCheck, Destination, Lifecycle, Notification, OverwriteMode, Runs,
+    Source, TransferStatus, migration_task, rules,
 };
 
 /// What a task group copies, from where, to where and how.
@@ -63,11 +63,18 @@ pub struct TaskGroupSpec {
     /// How the objects are chosen (`task_type`). Frozen.
     #[serde(default, rename = "type")]
     pub group_type: GroupType,
-    /// Where the objects come from.
-    #[schemars(required)]
+    /// An existing task group to take over; nothing is created then. What it has and the spec has not is listed in
+    /// `status.differences`. Frozen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "AdoptGroup")]
+    pub adopt: Option<AdoptGroup>,
+    /// Where the objects come from; may be left out with `managementPolicy: Observe`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Source")]
     pub source: Option<Source>,
-    /// Where the objects go.
-    #[schemars(required)]
+    /// Where the objects go; may be left out with `managementPolicy: Observe`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Destination")]
     pub destination: Option<Destination>,
     /// What happens to an object that the destination already has (`object_overwrite_mode`). Frozen.
     #[serde(default)]

@@ -186,30 +186,36 @@ async fn lead(
     let mut connections_filled = connections.filled();
     connections_filled.extend(cluster_connections.iter().flat_map(Lanes::filled));
     connections_filled.extend(pauses_filled);
-    let mut filled = tasks.filled();
-    filled.extend(groups.filled());
-    filled.extend(sync_tasks.filled());
+    let (tasks_filled, groups_filled) = (tasks.filled(), groups.filled());
+    let sync_tasks_filled = sync_tasks.filled();
+    let mut filled = tasks_filled.clone();
+    filled.extend(groups_filled.iter().cloned());
+    filled.extend(sync_tasks_filled.iter().cloned());
     filled.extend(sync_events.filled());
     filled.extend(connections_filled.iter().cloned());
     let work = [
         tokio::spawn(pauses),
         tokio::spawn(tasks.run(
-            pass_of(&engine, &pulse, connections_filled.clone()),
+            pass_of(&engine, &pulse, connections_filled.clone(), tasks_filled),
             usize::from(config.concurrency),
             stop.clone(),
         )),
         tokio::spawn(groups.run(
-            pass_of(&engine, &pulse, connections_filled.clone()),
+            pass_of(&engine, &pulse, connections_filled.clone(), groups_filled),
             usize::from(config.concurrency),
             stop.clone(),
         )),
         tokio::spawn(sync_events.run(
-            pass_of_sync_event(&engine, &pulse, [connections_filled.clone(), sync_tasks.filled()].concat()),
+            pass_of_sync_event(
+                &engine,
+                &pulse,
+                [connections_filled.clone(), sync_tasks_filled.clone()].concat(),
+            ),
             usize::from(config.concurrency),
             stop.clone(),
         )),
         tokio::spawn(sync_tasks.run(
-            pass_of(&engine, &pulse, connections_filled),
+            pass_of(&engine, &pulse, connections_filled, sync_tasks_filled),
             usize::from(config.concurrency),
             stop.clone(),
         )),
@@ -304,11 +310,16 @@ fn pass_of<K: Transfer>(
     engine: &Arc<Engine>,
     pulse: &Pulse,
     connections_filled: Vec<watch::Receiver<bool>>,
+    own_filled: Vec<watch::Receiver<bool>>,
 ) -> Pass<K> {
     let (engine, pulse) = (Arc::clone(engine), pulse.clone());
     Arc::new(move |object: Arc<DeserializeGuard<K>>| {
         let (engine, pulse) = (Arc::clone(&engine), pulse.clone());
-        let filled = connections_filled.clone();
+        let mut filled = connections_filled.clone();
+        if object.0.as_ref().is_ok_and(|object| object.adopt().is_some()) {
+            // Neither must another object that claims the same task.
+            filled.extend(own_filled.iter().cloned());
+        }
         Box::pin(async move {
             // A connection that is not in the cache yet must not look like one that does not exist.
             synced(filled).await;

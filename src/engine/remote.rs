@@ -10,7 +10,8 @@ use crate::oms::{
     self, BandwidthWindow, BatchUpdateTasks, Client, ListSyncTasks, ListTaskGroup, ListTasks, SyncStatus,
     TaskId, TaskSelection, TaskStatus, Urgency,
 };
-use crate::plan::seen::{RemoteId, RemoteState, RemoteTask};
+use crate::plan::facts::Fact;
+use crate::plan::seen::{RemoteId, RemoteState, RemoteTask, Whole};
 use crate::plan::wish::Kind;
 
 /// Records per page: OMS's maximum.
@@ -36,6 +37,33 @@ pub(super) async fn show(
             let month = Month::of(Timestamp::now());
             let shown = client.show_sync_task(id.as_str(), month.middle, urgency).await;
             shown.map(|task| wire::sync::seen_in(task, &month))
+        }
+    }
+}
+
+/// Reads one in full, as one that may be adopted: the task, what it is a part of, and what it is field by field.
+pub(super) async fn describe(
+    kind: Kind,
+    client: &Client,
+    id: &RemoteId,
+    urgency: Urgency,
+) -> Result<(RemoteTask, Option<Whole>, Vec<Fact>), oms::Error> {
+    match kind {
+        Kind::MigrationTask => client.show_task(task_id(id), urgency).await.map(|task| {
+            let (whole, facts) = (wire::task::part_of(&task), wire::facts::of_task(&task));
+            (wire::task::seen(task), whole, facts)
+        }),
+        Kind::TaskGroup => client.show_task_group(id.as_str(), urgency).await.map(|group| {
+            let facts = wire::facts::of_group(&group);
+            (wire::group::seen(group), None, facts)
+        }),
+        Kind::SyncTask => {
+            let month = Month::of(Timestamp::now());
+            let shown = client.show_sync_task(id.as_str(), month.middle, urgency).await;
+            shown.map(|task| {
+                let facts = wire::facts::of_sync_task(&task);
+                (wire::sync::seen_in(task, &month), None, facts)
+            })
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::plan::connection::{Protection, protect};
 use crate::plan::seen::{Link, LinkUp};
 use crate::plan::situation;
 
-/// The caches of connections; one store per watched namespace.
+/// The caches; one store per watched namespace.
 #[derive(Clone, Default)]
 pub struct Stores {
     /// Connections.
@@ -120,6 +120,11 @@ impl Stores {
                 connection.map(|connection| connection.spec.allowed_namespaces.clone()).unwrap_or_default(),
             ),
         })
+    }
+
+    /// UID of the connection that a reference means now.
+    pub(super) fn meant(&self, reference: Option<&ConnectionRef>, namespace: &str) -> Option<String> {
+        self.find(reference, namespace).ok().map(|found| found.uid)
     }
 
     /// What the spec's reference means now.

@@ -18,7 +18,7 @@ use super::resolve::Resolved;
 use super::session::key_of;
 use super::{Engine, Error, kubernetes, look, wire};
 use crate::api::conditions::{Reason, types};
-use crate::api::{Phase, SyncEvent, SyncEventStatus, SyncTask};
+use crate::api::{ManagementPolicy, Phase, SyncEvent, SyncEventStatus, SyncTask};
 use crate::oms::{self, CreateSyncEvents, Urgency};
 use crate::plan::seen::{Call, Link, RemoteId, Trouble, TroubleKind};
 use crate::plan::situation;
@@ -157,6 +157,12 @@ impl Pass<'_> {
             let message = "the operator cannot read it as a SyncTask".to_owned();
             return Ok(Receiver::Idle { phase: None, message });
         };
+        if task.spec.lifecycle.management_policy == ManagementPolicy::Observe {
+            let message =
+                "its `managementPolicy` is Observe, so it is told nothing; set it to Manage".to_owned();
+            let phase = task.status.as_ref().and_then(|status| status.phase);
+            return Ok(Receiver::Idle { phase, message });
+        }
         let status = task.status.clone().unwrap_or_default();
         let id = status.task_id.as_deref().and_then(|id| RemoteId::recorded(Kind::SyncTask, id));
         let (Some(id), Some(pinned), Some(Phase::Synchronizing)) = (id, &status.connection, status.phase)

@@ -4,7 +4,9 @@
 //! decision can be tested with plain values, and the same view always leads to the same plan.
 
 pub mod cadence;
+pub mod claims;
 pub mod connection;
+pub mod facts;
 pub mod preflight;
 pub mod progress;
 pub mod queue;

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::token::Token;
 use super::wish::Kind;
 use crate::api::conditions::Reason;
-use crate::api::{Members, ObservedCredentials, PinnedConnection};
+use crate::api::{Difference, Members, ObservedCredentials, PinnedConnection};
 
 /// What OMS calls a task, a task group or a sync task: a number of up to 19 digits, or a UUID.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -271,6 +271,37 @@ pub enum Remote {
     Known(Box<RemoteTask>),
     /// OMS confirmed that it does not exist.
     Gone,
+}
+
+/// What a look at the task of `spec.adopt` showed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Candidate {
+    /// Not looked at in this pass.
+    NotRead,
+    /// The project has no task with this ID.
+    Unknown,
+    /// It is there.
+    Found(Box<Described>),
+}
+
+/// A task of `spec.adopt`, in full.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Described {
+    /// The task.
+    pub task: RemoteTask,
+    /// What it is a part of, when it cannot be adopted by itself.
+    pub part_of: Option<Whole>,
+    /// Where it is not what the spec says.
+    pub differences: Vec<Difference>,
+}
+
+/// What a task can be a part of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whole {
+    /// A task group, with its ID where OMS tells.
+    TaskGroup(String),
+    /// A sync task.
+    SyncTask,
 }
 
 /// What the search for tasks with the object's mark found.

@@ -32,6 +32,24 @@ impl Kind {
         }
     }
 
+    /// What it is at OMS.
+    pub fn thing(self) -> &'static str {
+        match self {
+            Self::MigrationTask => "task",
+            Self::TaskGroup => "task group",
+            Self::SyncTask => "sync task",
+        }
+    }
+
+    /// The field that names one that exists.
+    pub fn adopts_by(self) -> &'static str {
+        match self {
+            Self::MigrationTask => "adopt.taskId",
+            Self::TaskGroup => "adopt.groupId",
+            Self::SyncTask => "adopt.syncTaskId",
+        }
+    }
+
     /// Whether OMS takes keys with a security token for it.
     pub fn takes_temporary_keys(self) -> bool {
         match self {
@@ -122,6 +140,8 @@ pub struct Wish<'a> {
     pub lifecycle: &'a Lifecycle,
     /// How often it copies; `None`: the kind copies without an end.
     pub runs: Option<&'a Runs>,
+    /// ID of the task at OMS that is taken over instead of creating one.
+    pub adopt: Option<&'a str>,
     /// Region of the destination, when it is named.
     pub destination_region: Option<&'a str>,
     /// The CDN in front of the source.
@@ -149,6 +169,7 @@ impl<'a> From<&'a MigrationTask> for Wish<'a> {
             kind: Kind::MigrationTask,
             lifecycle: &spec.lifecycle,
             runs: Some(&spec.runs),
+            adopt: spec.adopt.as_ref().map(|adopt| adopt.task_id.as_str()),
             destination_region: spec
                 .destination
                 .as_ref()
@@ -173,6 +194,7 @@ impl<'a> From<&'a TaskGroup> for Wish<'a> {
             kind: Kind::TaskGroup,
             lifecycle: &spec.lifecycle,
             runs: Some(&spec.runs),
+            adopt: spec.adopt.as_ref().map(|adopt| adopt.group_id.as_str()),
             destination_region: spec
                 .destination
                 .as_ref()
@@ -206,6 +228,7 @@ impl<'a> From<&'a SyncTask> for Wish<'a> {
             kind: Kind::SyncTask,
             lifecycle: &spec.lifecycle,
             runs: None,
+            adopt: spec.adopt.as_ref().map(|adopt| adopt.sync_task_id.as_str()),
             destination_region: spec
                 .destination
                 .as_ref()

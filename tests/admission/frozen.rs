@@ -23,6 +23,7 @@ fn complete() -> Value {
         object(),
         &json!({
             "connectionRef": { "name": "default" },
+            "adopt": { "taskId": "200477729979132" },
             "source": {
                 "cloudType": "Tencent", "appId": "1", "objectKeys": ["a", "b"],
                 "cdn": {
@@ -86,6 +87,9 @@ async fn what_oms_cannot_change_is_frozen_once_the_task_was_created() {
         (&with_all, "connectionRef", json!({ "connectionRef": { "kind": "ClusterConnection" } })),
         (&with_all, "connectionRef", json!({ "connectionRef": null })),
         (&with_none, "connectionRef", json!({ "connectionRef": { "name": "default" } })),
+        (&with_all, "adopt", json!({ "adopt": { "taskId": "1" } })),
+        (&with_all, "adopt", json!({ "adopt": null })),
+        (&with_none, "adopt", json!({ "adopt": { "taskId": "200477729979132" } })),
         (&with_all, "type", json!({ "type": "prefix" })),
         (&with_all, "source.cloudType", json!({ "source": { "cloudType": "AWS", "appId": null } })),
         (&with_all, "source.region", json!({ "source": { "region": "us-east-1" } })),
@@ -160,6 +164,9 @@ async fn what_oms_can_change_stays_editable_after_the_task_was_created() {
         json!({ "suspend": true }),
         json!({ "suspend": null }),
         json!({ "deletionPolicy": "Orphan" }),
+        json!({ "managementPolicy": "Observe" }),
+        json!({ "managementPolicy": "Manage" }),
+        json!({ "driftPolicy": "Enforce" }),
         json!({ "readyWhen": "Started" }),
         json!({ "acknowledge": ["RestoreAgain"] }),
         json!({ "source": { "credentials": { "secretRef": { "name": "rotated" } } } }),
@@ -211,4 +218,23 @@ async fn the_spec_is_frozen_by_the_intent_and_thawed_by_a_refusal() {
     assert!(refusal.contains("`source.bucket` is frozen"), "{refusal}");
     stored.status(json!({ "create": null })).await;
     stored.edit(json!({ "source": { "bucket": "after-a-refusal" } })).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_only_observed_may_say_later_what_it_is_but_not_become_another_task() {
+    let client = client().await;
+    let namespace = namespace(&client).await;
+    let bare = json!({ "adopt": { "taskId": "200477729979132" }, "managementPolicy": "Observe" });
+    let stored = Stored::create(&client, &namespace, bare).await;
+    stored.status(json!({ "taskId": "200477729979132", "adopted": true })).await;
+    let refusal = stored.edit(json!({ "managementPolicy": "Manage" })).await.unwrap_err();
+    assert!(refusal.contains("add `source`") && refusal.contains("add `destination`"), "{refusal}");
+    for patch in [json!({ "adopt": { "taskId": "1" } }), json!({ "connectionRef": { "name": "other" } })] {
+        let refusal = stored.edit(patch.clone()).await.unwrap_err();
+        assert!(refusal.contains("is frozen"), "{patch}: {refusal}");
+    }
+    let buckets = merged(object(), &json!({ "managementPolicy": "Manage" }));
+    stored.edit(buckets).await.unwrap();
+    let refusal = stored.edit(json!({ "source": { "bucket": "other" } })).await.unwrap_err();
+    assert!(refusal.contains("`source.bucket` is frozen"), "{refusal}");
 }

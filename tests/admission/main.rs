@@ -133,6 +133,8 @@ async fn defaults_are_filled_in_and_nothing_else() {
         "enableRestore": false,
         "enableFailedObjectRecording": true,
         "enableRequesterPays": false,
+        "managementPolicy": "Manage",
+        "driftPolicy": "Report",
         "readyWhen": "Succeeded",
     });
     assert_eq!(stored["spec"], merged(object(), &defaults));

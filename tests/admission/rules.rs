@@ -45,6 +45,16 @@ fn rule_messages(schema: &Value, found: &mut Vec<String>) {
 async fn manifests_that_oms_would_refuse_are_refused_with_advice() {
     let key_of_1025_bytes = "ü".repeat(512) + "x";
     let rows = [
+        // A task that exists.
+        (object(), json!({ "managementPolicy": "Observe" }), "spec.adopt", "name it in `adopt`"),
+        (object(), json!({ "adopt": { "taskId": "1" }, "source": null }), "spec.source", "add `source`"),
+        (object(), json!({ "destination": null }), "spec.destination", "add `destination`"),
+        (object(), json!({ "adopt": {} }), "spec.adopt.taskId", "Required value"),
+        (object(), json!({ "adopt": { "taskId": "task-1" } }), "spec.adopt.taskId", "should match"),
+        (object(), json!({ "adopt": { "taskId": "0" } }), "spec.adopt.taskId", "should match"),
+        (object(), json!({ "adopt": { "taskId": "12345678901234567890" } }), "spec.adopt.taskId", "Too long"),
+        (object(), json!({ "managementPolicy": "Look" }), "spec.managementPolicy", "Unsupported value"),
+        (object(), json!({ "driftPolicy": "Ignore" }), "spec.driftPolicy", "Unsupported value"),
         // Which names go with which type.
         (
             object(),
@@ -358,6 +368,15 @@ async fn manifests_at_the_edge_of_what_oms_takes_are_accepted() {
     let rows = [
         (object(), json!({})),
         (object(), json!({ "type": null })),
+        (
+            object(),
+            json!({
+                "adopt": { "taskId": "9223372036854775807" }, "managementPolicy": "Observe",
+                "source": null, "destination": null,
+            }),
+        ),
+        (object(), json!({ "adopt": { "taskId": "1" }, "managementPolicy": "Observe", "destination": null })),
+        (object(), json!({ "adopt": { "taskId": "1" }, "driftPolicy": "Enforce" })),
         (list(), json!({})),
         (url_list(), json!({})),
         (url_list(), json!({ "consistencyCheck": "no_check", "acknowledge": ["NoCheck"] })),

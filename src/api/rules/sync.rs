@@ -5,14 +5,15 @@ use schemars::{Schema, SchemaGenerator};
 
 use super::super::{SyncEventSpec, SyncEventStatus, SyncTaskSpec, TransferStatus};
 use super::{
-    CRC64_CLOUDS, Frozen, add, bucket_name, forbidden, frozen, frozen_cdn, invalid, no_login, required, root,
-    without_status,
+    CRC64_CLOUDS, Frozen, add, bucket_name, existing, forbidden, frozen, frozen_cdn, invalid, no_login,
+    required, root, without_status,
 };
 
 const SYNC_TASK: Frozen = ("SyncTask", "sync task");
 
 /// Fields of a SyncTask's spec that OMS cannot change: it has no operation for that. Credentials count at the next start.
-const FROZEN: [&str; 12] = [
+const FROZEN: [&str; 13] = [
+    "adopt",
     "connectionRef",
     "source.cloudType",
     "source.region",
@@ -45,12 +46,15 @@ pub(in crate::api) fn sync_task(generator: &mut SchemaGenerator) -> Schema {
 
 /// The spec of a SyncTask.
 pub(in crate::api) fn sync_task_spec(schema: &mut Schema) {
+    add(schema, existing());
     add(
         schema,
         [
             forbidden(
                 "consistencyCheck",
-                format!("self.consistencyCheck != 'crc64' || self.source.cloudType in {CRC64_CLOUDS}"),
+                format!(
+                    "!has(self.source) || self.consistencyCheck != 'crc64' || self.source.cloudType in {CRC64_CLOUDS}"
+                ),
                 "Only HuaweiCloud, Aliyun and Tencent keep a CRC64: use size_last_modified for this cloud",
             ),
             forbidden(

@@ -4,7 +4,7 @@ use kube::core::Rule;
 use schemars::Schema;
 use serde_json::{Value, json};
 
-use super::{add, bucket_name, copying, forbidden, invalid, required};
+use super::{add, bucket_name, copying, existing, forbidden, invalid, required};
 
 /// Where the keys of both buckets are named, below the spec.
 const CREDENTIALS: [&str; 2] = ["source.credentials", "destination.credentials"];
@@ -32,6 +32,7 @@ pub(in crate::api) fn task_group_spec(schema: &mut Schema) {
     }
     add(schema, selection());
     add(schema, CREDENTIALS.map(permanent));
+    add(schema, existing());
     add(schema, copying());
     add(
         schema,
@@ -74,23 +75,23 @@ fn selection() -> [Rule; 4] {
     [
         required(
             "source.objectKeys",
-            "self.type != 'prefix' || has(self.source.objectKeys)",
+            "!has(self.source) || self.type != 'prefix' || has(self.source.objectKeys)",
             "Type `prefix` needs `objectKeys`: name the prefixes, or write [\"\"] for the whole bucket",
         ),
         forbidden(
             "source.objectKeys",
-            "self.type == 'prefix' || !has(self.source.objectKeys)",
+            "!has(self.source) || self.type == 'prefix' || !has(self.source.objectKeys)",
             "Types `list` and `url_list` take the names from `listFile`: remove `objectKeys`, or choose type `prefix`",
         ),
         required(
             "source.listFile",
-            "self.type == 'prefix' || has(self.source.listFile)",
+            "!has(self.source) || self.type == 'prefix' || has(self.source.listFile)",
             "Types `list` and `url_list` need `listFile`: the bucket and the folder of text files in the region of the \
              destination",
         ),
         forbidden(
             "source.listFile",
-            "self.type != 'prefix' || !has(self.source.listFile)",
+            "!has(self.source) || self.type != 'prefix' || !has(self.source.listFile)",
             "Type `prefix` takes the names from `objectKeys`: remove `listFile`, or choose type `list` or `url_list`",
         ),
     ]
@@ -99,9 +100,12 @@ fn selection() -> [Rule; 4] {
 /// Groups take permanent keys only: their API has no field for a security token.
 fn permanent(credentials: &str) -> Rule {
     let keys = format!("self.{credentials}.secretRef.keys");
+    let bucket = credentials.split('.').next().unwrap_or(credentials);
     forbidden(
         credentials,
-        format!("!has(self.{credentials}) || !has({keys}) || !has({keys}.securityToken)"),
+        format!(
+            "!has(self.{bucket}) || !has(self.{credentials}) || !has({keys}) || !has({keys}.securityToken)"
+        ),
         "OMS takes no temporary keys for a group: remove `securityToken` from `keys`, and put permanent keys into the \
          Secret",
     )

@@ -62,7 +62,12 @@ impl<K: Transfer> Pass<'_, K> {
             }
             Step::SetPriority(id) => {
                 let Some(priority) = self.object.wish().priority else { return };
-                let windows = self.object.bandwidth();
+                // Both are set together: what somebody else set of the one stays.
+                let seen = watched.sight(id).and_then(|(sight, _)| match sight {
+                    Sight::Task(task) => Some(wire::resent(&task.windows)),
+                    Sight::Gone => None,
+                });
+                let windows = seen.unwrap_or_else(|| self.object.bandwidth());
                 (Call::Priority, remote::set_priority(&client, id, priority.as_str(), windows, urgency).await)
             }
             Step::RemoveDuplicate(id) => (Call::Delete, self.remove_duplicate(watched, &client, id).await),
@@ -72,6 +77,7 @@ impl<K: Transfer> Pass<'_, K> {
             | Step::LineUp
             | Step::Check { .. }
             | Step::Show
+            | Step::Describe
             | Step::AddFinalizer
             | Step::RemoveFinalizer { .. } => return,
         };

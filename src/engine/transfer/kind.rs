@@ -5,14 +5,17 @@ use std::future::Future;
 
 use k8s_openapi::NamespaceResourceScope;
 use kube::Resource;
+use kube::core::DeserializeGuard;
+use kube::runtime::reflector::Store;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::api::{BucketCredentials, Cdn, CloudType, MigrationTask, TaskGroup, TransferStatus};
+use crate::api::{BucketCredentials, Cdn, CloudType, Lifecycle, MigrationTask, TaskGroup, TransferStatus};
 use crate::engine::memory::Memories;
 use crate::engine::wire::{self, TransferKeys, group, task};
-use crate::engine::{Engine, remote};
+use crate::engine::{Engine, Stores, remote};
 use crate::oms::{self, BandwidthWindow, Client, Urgency};
+use crate::plan::facts::{self, Fact};
 use crate::plan::seen::RemoteId;
 use crate::plan::token::Token;
 use crate::plan::wish::{Kind, Wish};
@@ -43,6 +46,18 @@ pub trait Transfer:
 
     /// What its spec asks for.
     fn wish(&self) -> Wish<'_>;
+
+    /// How the operator treats it.
+    fn lifecycle(&self) -> &Lifecycle;
+
+    /// ID of the task at OMS that it takes over.
+    fn adopt(&self) -> Option<&str>;
+
+    /// What its spec says of what OMS cannot change.
+    fn facts(&self) -> Vec<Fact>;
+
+    /// The caches of the kind.
+    fn stores(stores: &Stores) -> &[Store<DeserializeGuard<Self>>];
 
     /// The stored status.
     fn status(&self) -> Option<&TransferStatus>;
@@ -99,6 +114,22 @@ impl Transfer for MigrationTask {
 
     fn wish(&self) -> Wish<'_> {
         Wish::from(self)
+    }
+
+    fn lifecycle(&self) -> &Lifecycle {
+        &self.spec.lifecycle
+    }
+
+    fn adopt(&self) -> Option<&str> {
+        self.spec.adopt.as_ref().map(|adopt| adopt.task_id.as_str())
+    }
+
+    fn facts(&self) -> Vec<Fact> {
+        facts::of_migration_task(&self.spec)
+    }
+
+    fn stores(stores: &Stores) -> &[Store<DeserializeGuard<Self>>] {
+        &stores.migration_tasks
     }
 
     fn status(&self) -> Option<&TransferStatus> {
@@ -158,6 +189,22 @@ impl Transfer for TaskGroup {
 
     fn wish(&self) -> Wish<'_> {
         Wish::from(self)
+    }
+
+    fn lifecycle(&self) -> &Lifecycle {
+        &self.spec.lifecycle
+    }
+
+    fn adopt(&self) -> Option<&str> {
+        self.spec.adopt.as_ref().map(|adopt| adopt.group_id.as_str())
+    }
+
+    fn facts(&self) -> Vec<Fact> {
+        facts::of_task_group(&self.spec)
+    }
+
+    fn stores(stores: &Stores) -> &[Store<DeserializeGuard<Self>>] {
+        &stores.task_groups
     }
 
     fn status(&self) -> Option<&TransferStatus> {

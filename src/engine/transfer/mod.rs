@@ -24,19 +24,23 @@ use super::session::{Session, key_of};
 use super::wake::Target;
 use super::watched::{Sight, Watched};
 use super::wire::TransferKeys;
-use super::{Engine, Error, kubernetes, look};
-use crate::api::conditions::Reason;
+use super::{Engine, Error, kubernetes, look, remote};
+use crate::api::conditions::{Reason, types};
 use crate::api::{self, TransferStatus};
 use crate::oms::{self, Urgency};
 use crate::plan::cadence::spread;
+use crate::plan::claims::Claim;
+use crate::plan::facts::differences;
 use crate::plan::queue::Turn;
-use crate::plan::seen::{Call, Keys, Link, Remote, RemoteId, Search, Trouble};
+use crate::plan::seen::{Call, Candidate, Described, Keys, Link, Remote, RemoteId, Search, Trouble};
 use crate::plan::token::ObjectMark;
 use crate::plan::transfer::{LookAgain, Plan, Step, View, is_over, of_present_run, plan};
 use crate::plan::wish::Kind;
+use crate::telemetry::EventKind;
 
-/// Looks that one pass may need before it can decide: keys, the task, the scan, the line, and one to spare.
-const LOOKS: usize = 5;
+/// Looks that one pass may need before it can decide: keys, the task, the one to adopt, the scan, the line, and one to
+/// spare.
+const LOOKS: usize = 6;
 
 /// How long a place in the line stays as it was told.
 const PLACE_INTERVAL: Duration = Duration::from_mins(1);
@@ -57,6 +61,8 @@ struct Pass<'a, K> {
     /// Project and client of what the task is pinned to, or would be.
     place: Option<(Arc<Project>, oms::Client)>,
     keys: Keys,
+    /// The task of `spec.adopt`, and when the look at it began.
+    candidate: (Candidate, Timestamp),
     /// The keys themselves, for this pass only.
     sendable: Option<TransferKeys>,
     /// Whether quotas let it create now, when that was asked.
@@ -88,6 +94,7 @@ impl Engine {
             session: None,
             place: None,
             keys: Keys::NotRead,
+            candidate: (Candidate::NotRead, self.clock.now()),
             sendable: None,
             turn: None,
         };
@@ -156,6 +163,12 @@ impl<K: Transfer> Pass<'_, K> {
                         return Ok(self.after(wait));
                     }
                     self.show().await;
+                }
+                Step::Describe => {
+                    if let Some(wait) = self.held_look(now) {
+                        return Ok(self.after(wait));
+                    }
+                    self.describe(now).await;
                 }
                 Step::Search => {
                     let Some(trouble) = self.scan_trouble(now) else {
@@ -257,6 +270,7 @@ impl<K: Transfer> Pass<'_, K> {
             _ => Vec::new(),
         };
         let pause = self.engine.pause(&self.object.namespace().unwrap_or_default());
+        let claims = self.claims();
         let memory = &self.memory;
         let progress_due = memory.progress_at.is_none_or(|at| {
             Duration::try_from(now.duration_since(at)).unwrap_or_default() >= PROGRESS_INTERVAL
@@ -272,6 +286,8 @@ impl<K: Transfer> Pass<'_, K> {
             keys: &self.keys,
             remote: &remote,
             search: &search,
+            candidate: &self.candidate.0,
+            claims: &claims,
             siblings: &siblings,
             created: memory.created.as_ref(),
             permit: memory.permit,
@@ -372,6 +388,40 @@ impl<K: Transfer> Pass<'_, K> {
         }
     }
 
+    /// What other objects have to do with the task that this one adopts.
+    fn claims(&self) -> Vec<Claim> {
+        let (Some(id), Some((project, _))) = (self.object.adopt(), &self.place) else { return Vec::new() };
+        let Some(id) = RemoteId::recorded(K::KIND, id) else { return Vec::new() };
+        let seen = self.watched().and_then(|watched| watched.sight(&id));
+        let token = match (&self.candidate.0, &seen) {
+            (Candidate::Found(found), _) => found.task.token.as_ref(),
+            (_, Some((Sight::Task(task), _))) => task.token.as_ref(),
+            _ => None,
+        };
+        self.engine.claims::<K>(project.key(), &id, token)
+    }
+
+    /// Reads the task of `spec.adopt` in full.
+    async fn describe(&mut self, now: Timestamp) {
+        let (Some(id), Some((_, client))) = (self.object.adopt(), self.place.clone()) else { return };
+        let Some(id) = RemoteId::recorded(K::KIND, id) else {
+            self.candidate = (Candidate::Unknown, now);
+            return;
+        };
+        match remote::describe(K::KIND, &client, &id, Urgency::User).await {
+            Ok((task, part_of, found)) => {
+                let differences = differences(&self.object.facts(), &found);
+                self.candidate = (Candidate::Found(Box::new(Described { task, part_of, differences })), now);
+                self.clear_trouble(Call::Look);
+            }
+            Err(error) if remote::is_gone(K::KIND, &error) => {
+                self.candidate = (Candidate::Unknown, now);
+                self.clear_trouble(Call::Look);
+            }
+            Err(error) => self.note_trouble(Call::Look, &error, self.engine.clock.now()),
+        }
+    }
+
     /// Does what the plan says, in its order: finalizer, status, the one call.
     async fn carry_out(&mut self, plan: Plan, now: Timestamp) -> Result<Action, Error> {
         if !(self.engine.settings.leads)() {
@@ -452,6 +502,13 @@ impl<K: Transfer> Pass<'_, K> {
         if statistics(&stored) != statistics(&self.object) {
             self.memory.progress_at = Some(now);
         }
+        if let (Candidate::Found(found), at) = &self.candidate
+            && let (None, Some(watched)) = (self.remote_id(), self.watched())
+            && stored.status().is_some_and(|status| status.task_id.as_deref() == Some(found.task.id.as_str()))
+        {
+            // What was adopted has been looked at just now.
+            watched.record(&found.task.id, Sight::Task(Box::new(found.task.clone())), *at, None);
+        }
         let (fresh, old) = (progress(&stored), progress(&self.object));
         if fresh != old {
             self.memory.progress_at = Some(now);
@@ -485,6 +542,8 @@ impl<K: Transfer> Pass<'_, K> {
         report::transition(self.engine, &self.object, &stored);
         report::notification(self.engine, &self.object, &stored);
         report::oversized(self.engine, &self.object, &stored);
+        report::told(self.engine, &self.object, &stored, types::DRIFTED, EventKind::Warning);
+        report::told(self.engine, &self.object, &stored, types::ADOPTED, EventKind::Normal);
         self.memory.latest = Some(stored);
         Ok(Action::requeue(Duration::ZERO))
     }

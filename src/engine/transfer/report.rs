@@ -51,6 +51,21 @@ pub(super) fn transition<K: Transfer>(engine: &Engine, before: &K, after: &K) {
     event(engine, after, kind, reason, "Reconcile", now.message);
 }
 
+/// An event when another condition than `Ready` came up or has another reason; its refusals are told by `Ready`.
+pub(super) fn told<K: Transfer>(engine: &Engine, before: &K, after: &K, type_: &str, kind: EventKind) {
+    let find =
+        |object: &K| object.status().and_then(|status| situation::find(&status.conditions, type_)).cloned();
+    let Some(now) = find(after) else { return };
+    if find(before).is_some_and(|then| then.reason == now.reason && then.status == now.status) {
+        return;
+    }
+    let reason = Reason::ALL.iter().map(|(reason, _)| *reason).find(|reason| reason.as_str() == now.reason);
+    let Some(reason) = reason.filter(|reason| now.status == "True" || *reason == Reason::Observed) else {
+        return;
+    };
+    event(engine, after, kind, reason, "Reconcile", now.message);
+}
+
 /// An event when the notification about the end of a task turned out not to have been sent.
 pub(super) fn notification<K: Transfer>(engine: &Engine, before: &K, after: &K) {
     let failed = |object: &K| {
@@ -94,6 +109,9 @@ fn is_trouble(reason: Reason) -> bool {
             | Reason::UnknownServiceError
             | Reason::CleanupBlocked
             | Reason::StoppedExternally
+            | Reason::StartedExternally
+            | Reason::AdoptionTargetNotFound
+            | Reason::ClaimedByAnother
     )
 }
 

@@ -1,14 +1,19 @@
 //! What a SyncTask adds to the loop.
 
 use super::kind::{Buckets, Transfer};
+use crate::api::Lifecycle;
 use crate::api::{CloudType, SyncTask, TransferStatus};
 use crate::engine::Engine;
+use crate::engine::Stores;
 use crate::engine::memory::Memories;
 use crate::engine::wire::{TransferKeys, sync};
 use crate::oms::{self, BandwidthWindow, Client, Urgency};
+use crate::plan::facts::{self, Fact};
 use crate::plan::seen::RemoteId;
 use crate::plan::token::Token;
 use crate::plan::wish::{Kind, Wish};
+use kube::core::DeserializeGuard;
+use kube::runtime::reflector::Store;
 
 /// Every cloud's keys are an access key and its secret here, as AWS has them: OMS takes nothing else.
 const KEYS_LIKE: CloudType = CloudType::AWS;
@@ -18,6 +23,22 @@ impl Transfer for SyncTask {
 
     fn wish(&self) -> Wish<'_> {
         Wish::from(self)
+    }
+
+    fn lifecycle(&self) -> &Lifecycle {
+        &self.spec.lifecycle
+    }
+
+    fn adopt(&self) -> Option<&str> {
+        self.spec.adopt.as_ref().map(|adopt| adopt.sync_task_id.as_str())
+    }
+
+    fn facts(&self) -> Vec<Fact> {
+        facts::of_sync_task(&self.spec)
+    }
+
+    fn stores(stores: &Stores) -> &[Store<DeserializeGuard<Self>>] {
+        &stores.sync_tasks
     }
 
     fn status(&self) -> Option<&TransferStatus> {

@@ -1,5 +1,6 @@
 //! The only place that knows both vocabularies: OMS's wire types and ours.
 
+pub(super) mod facts;
 pub(super) mod group;
 mod parts;
 pub(super) mod sync;
@@ -16,13 +17,23 @@ use super::secrets::BucketKeys;
 pub(super) use parts::source_cdn;
 
 use crate::oms;
-use crate::plan::seen::{Call, Delivered, FailureCause, RemoteFailure, Trouble, TroubleKind};
+use crate::plan::seen::{Call, Delivered, FailureCause, RemoteFailure, Trouble, TroubleKind, Window};
 
 /// The keys of a task; no source keys for URL lists.
 pub(super) struct TransferKeys {
     pub(super) source: Option<BucketKeys>,
     pub(super) cdn: Option<SecretString>,
     pub(super) destination: BucketKeys,
+}
+
+/// Bandwidth windows that were seen, as they are sent.
+pub(super) fn resent(windows: &[Window]) -> Vec<oms::BandwidthWindow> {
+    let window = |window: &Window| oms::BandwidthWindow {
+        start: window.start.clone(),
+        end: window.end.clone(),
+        max_bandwidth: window.bytes_per_second,
+    };
+    windows.iter().map(window).collect()
 }
 
 /// Whether the credentials of the connection failed: OMS refused them, or their source gave none.

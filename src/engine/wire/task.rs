@@ -9,7 +9,7 @@ use super::parts::{
 use crate::api::MigrationTaskSpec;
 use crate::engine::secrets::BucketKeys;
 use crate::oms::{self, TaskStatus};
-use crate::plan::seen::{Counters, RemoteState, RemoteTask};
+use crate::plan::seen::{Counters, RemoteState, RemoteTask, Whole};
 use crate::plan::token::Token;
 
 /// The create request of a spec.
@@ -111,8 +111,17 @@ pub(in crate::engine) fn start(
 
 /// Whether a task stands alone: members of groups and sync tasks are never ours.
 pub(in crate::engine) fn stands_alone(task: &oms::Task) -> bool {
-    task.group_id.as_deref().unwrap_or_default().is_empty()
-        && task.group_type.as_deref().is_none_or(|kind| kind.is_empty() || kind == "NORMAL_TASK")
+    part_of(task).is_none()
+}
+
+/// What a task is a part of, when it does not stand alone.
+pub(in crate::engine) fn part_of(task: &oms::Task) -> Option<Whole> {
+    let group = task.group_id.clone().unwrap_or_default();
+    match task.group_type.as_deref().unwrap_or_default() {
+        "SYNC_TASK" => Some(Whole::SyncTask),
+        "" | "NORMAL_TASK" if group.is_empty() => None,
+        _ => Some(Whole::TaskGroup(group)),
+    }
 }
 
 /// A task in our words.

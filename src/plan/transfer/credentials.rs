@@ -22,7 +22,9 @@ pub(super) fn renew(draft: &mut Draft<'_>, remote: &RemoteTask) -> Option<(Situa
     if *draft.view.keys == Keys::NotRead && draft.status.renewing_keys_since.is_some() {
         return Some((situation("The keys of the task are replaced"), Step::ReadKeys));
     }
-    if asked == OnCredentialChange::Ignore || !draft.keys_changed() {
+    // With which keys an adopted task works is not known before it was started from here.
+    let unknown = draft.has_adopted() && draft.status.observed_credentials.is_empty();
+    if asked == OnCredentialChange::Ignore || unknown || !draft.keys_changed() {
         if matches!(draft.view.keys, Keys::Ready(_)) {
             // What was noticed is over: the keys are the same again, or were sent, or do not count.
             draft.status.renewing_keys_since = None;
@@ -32,7 +34,8 @@ pub(super) fn renew(draft: &mut Draft<'_>, remote: &RemoteTask) -> Option<(Situa
     }
     let waits = remote.state == RemoteState::Waiting
         && remote.counters.succeeded == 0
-        && draft.wish().kind == Kind::MigrationTask;
+        && draft.wish().kind == Kind::MigrationTask
+        && !draft.has_adopted();
     if waits {
         mark(draft);
         let message = "A Secret has new keys: the task is taken out of OMS's queue and created anew with them, as nothing \

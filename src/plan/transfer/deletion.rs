@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::rerun::{self, Claim};
-use super::{Draft, LookAgain, Plan, Step, create, group, later};
+use super::{Draft, LookAgain, Plan, Step, adopt, create, group, later};
 use crate::api::DeletionPolicy;
 use crate::api::conditions::Reason;
 use crate::plan::seen::{Link, Remote, RemoteId, RemoteState, Search, TroubleKind};
@@ -21,7 +21,13 @@ pub(super) fn plan(mut draft: Draft<'_>) -> Plan {
     if !draft.has_finalizer() {
         return draft.keep(Step::Rest, None);
     }
-    let policy = draft.wish().lifecycle.deletion_policy.unwrap_or(draft.view.policy.deletion_policy);
+    if draft.observes() || adopt::is_wanted(&draft) && !draft.has_adopted() && !is_forgotten(&draft) {
+        // A task that somebody else has, or that was never taken over, is none of ours.
+        return release(draft);
+    }
+    let by_default =
+        if draft.has_adopted() { DeletionPolicy::Orphan } else { draft.view.policy.deletion_policy };
+    let policy = draft.wish().lifecycle.deletion_policy.unwrap_or(by_default);
     let recorded = draft.recorded_id();
     let sent = draft.status.create.as_ref().and_then(|create| create.sent_at.as_ref()).map(|at| at.0);
     if policy == DeletionPolicy::Orphan {

@@ -4,13 +4,16 @@
 //! change of the finalizer, a write of the status when it differs from the stored one, or the one call to OMS.
 //! So whatever has to be on record before a call simply stands in the status that comes with it.
 
+mod adopt;
 mod approval;
 mod cause;
 mod create;
 mod credentials;
 mod deletion;
+mod drift;
 mod group;
 mod notification;
+mod observe;
 mod pause;
 mod preflight;
 mod queue;
@@ -28,14 +31,15 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
+use super::claims::{self, Claim};
 use super::preflight::{Check, Finding};
 use super::queue::Turn;
-use super::seen::{Keys, Link, LinkUp, Remote, RemoteId, RemoteTask, Search, Trouble};
+use super::seen::{Candidate, Keys, Link, LinkUp, Remote, RemoteId, RemoteTask, Search, Trouble};
 use super::situation::{self, Situation};
 use super::token::{ObjectMark, Token};
 use super::wish::Wish;
 use crate::api::conditions::{Reason, types};
-use crate::api::{self, DeletionPolicy, Phase, TransferStatus};
+use crate::api::{self, DeletionPolicy, ManagementPolicy, Phase, TransferStatus};
 
 /// Operator-wide settings that decisions depend on.
 #[derive(Clone, Debug)]
@@ -73,6 +77,10 @@ pub struct View<'a> {
     pub remote: &'a Remote,
     /// The search for tasks with our mark.
     pub search: &'a Search,
+    /// The task of `spec.adopt`.
+    pub candidate: &'a Candidate,
+    /// What other objects have to do with that task.
+    pub claims: &'a [Claim],
     /// Other live tasks with our mark than the recorded one.
     pub siblings: &'a [RemoteTask],
     /// ID and name that OMS answered to our create, not recorded yet.
@@ -146,6 +154,8 @@ pub enum Step {
     },
     /// Look: read the recorded task.
     Show,
+    /// Look: read the task of `spec.adopt` in full.
+    Describe,
     /// Add the finalizer.
     AddFinalizer,
     /// Remove the finalizer; with a text when something may be left at OMS.
@@ -177,7 +187,10 @@ pub enum Step {
 impl Step {
     /// Whether it only looks.
     pub fn is_look(&self) -> bool {
-        matches!(self, Self::ReadKeys | Self::Search | Self::LineUp | Self::Check { .. } | Self::Show)
+        matches!(
+            self,
+            Self::ReadKeys | Self::Search | Self::LineUp | Self::Check { .. } | Self::Show | Self::Describe
+        )
     }
 }
 
@@ -188,6 +201,9 @@ fn has_ended(status: &TransferStatus) -> bool {
 /// Whether the task reached its end, so that it costs no call any more.
 pub fn is_over(meta: &ObjectMeta, wish: &Wish<'_>, status: Option<&TransferStatus>) -> bool {
     let Some(status) = status else { return false };
+    if adopt::wants_look(meta, status, wish) {
+        return false;
+    }
     let ended = has_ended(status);
     // A failed task may have been started at the console: somebody who asks for a look gets one.
     // So does somebody who changes how a failed task is retried.
@@ -212,7 +228,9 @@ pub fn plan(view: &View<'_>) -> Plan {
     if let Some(paused) = pause::plan(&mut draft) {
         return paused;
     }
-    if draft.status.task_id.is_some() {
+    if adopt::is_wanted(&draft) {
+        adopt::plan(draft)
+    } else if draft.status.task_id.is_some() {
         run::plan(draft)
     } else if let Some((id, name)) = view.created {
         create::record(draft, id.clone(), name_of(name))
@@ -242,11 +260,13 @@ fn later(at: Timestamp, span: Duration) -> Timestamp {
 struct Draft<'a> {
     view: &'a View<'a>,
     status: TransferStatus,
+    /// What somebody else changed, once the task was looked at.
+    drift: drift::Drift,
 }
 
 impl<'a> Draft<'a> {
     fn new(view: &'a View<'a>) -> Self {
-        let mut draft = Self { view, status: TransferStatus::default() };
+        let mut draft = Self { view, status: TransferStatus::default(), drift: drift::Drift::default() };
         draft.status = draft.stored();
         draft
     }
@@ -353,8 +373,39 @@ impl<'a> Draft<'a> {
         );
     }
 
-    /// Whether a task carries this object's mark; only such a task may be changed.
+    fn observes(&self) -> bool {
+        self.wish().lifecycle.management_policy == ManagementPolicy::Observe
+    }
+
+    /// Whether somebody changed the spec since the status was written.
+    fn is_edited(&self) -> bool {
+        self.view.stored.is_none_or(|status| status.observed_generation != self.generation())
+    }
+
+    /// The object that has the task of `spec.adopt`, when it is not this one.
+    fn rival(&self) -> Option<&'a Claim> {
+        let meta = self.view.meta;
+        let own = Claim {
+            name: String::new(),
+            uid: meta.uid.clone().unwrap_or_default(),
+            created_at: meta.creation_timestamp.as_ref().map(|at| at.0),
+            made: false,
+        };
+        claims::rival(&own, self.view.claims)
+    }
+
+    /// Whether the recorded task is the one of `spec.adopt`, and nobody else has it.
+    fn has_adopted(&self) -> bool {
+        self.status.adopted == Some(true)
+            && self.wish().adopt.is_some_and(|id| self.status.task_id.as_deref() == Some(id))
+            && self.rival().is_none()
+    }
+
+    /// Whether a task carries this object's mark, or was adopted; only such a task may be changed.
     fn owns(&self, task: &RemoteTask) -> bool {
+        if self.has_adopted() && self.wish().adopt == Some(task.id.as_str()) {
+            return true;
+        }
         task.token.as_ref().is_some_and(|token| token.object == *self.view.mark)
     }
 
@@ -395,7 +446,7 @@ impl<'a> Draft<'a> {
     }
 
     fn finish(mut self, situation: Situation, step: Step, look_again: Option<LookAgain>) -> Plan {
-        let verdict = situation::judge(situation.row, self.wish().lifecycle.ready_when, false);
+        let verdict = situation::judge(situation.row, self.wish().lifecycle.ready_when, self.observes());
         let generation = self.generation();
         if situation.row != situation::Row::Queued {
             self.status.queue = None;

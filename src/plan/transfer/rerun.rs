@@ -76,6 +76,8 @@ pub(super) fn begin(mut draft: Draft<'_>, word: &str, ended: Phase) -> Plan {
         phase: status.phase,
         conditions: std::mem::take(&mut status.conditions),
         connection: status.connection.take(),
+        // What was adopted is left behind: the new task is one of our own.
+        adopted: status.adopted.map(|_| false),
         run: Some(next),
         rerun: Some(word.to_owned()),
         answered_reruns: std::mem::take(&mut status.answered_reruns),

@@ -182,7 +182,7 @@ fn pause(made: i64, cause: FailureCause, asked: Option<Retry>) -> Duration {
 }
 
 /// What happened, without the end of the sentence.
-fn said(failure: &RemoteFailure, remote: &RemoteTask) -> String {
+pub(super) fn said(failure: &RemoteFailure, remote: &RemoteTask) -> String {
     let code = if failure.code.is_empty() { String::new() } else { format!(" ({})", failure.code) };
     let list = remote.failed_list.as_deref().map_or_else(String::new, |list| {
         format!(". OMS lists the failed objects in `{list}` of the destination bucket")

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Draft, LookAgain, Plan, Step, credentials, later, notification, rerun, retry, size, sync, words,
+    Draft, LookAgain, Plan, Step, adopt, credentials, drift, later, notification, rerun, retry, size, sync,
+    words,
 };
 use crate::api::conditions::{Reason, types};
 use crate::api::{Acknowledgement, FailedObjects, NotificationTrigger, Phase, Priority};
@@ -59,7 +60,7 @@ pub(super) fn plan(mut draft: Draft<'_>) -> Plan {
     }
 }
 
-fn over(draft: Draft<'_>) -> Plan {
+pub(super) fn over(draft: Draft<'_>) -> Plan {
     let (row, status) = match draft.status.phase {
         Some(Phase::Succeeded) => (Row::Succeeded, "True"),
         Some(Phase::SucceededWithFailures) => (Row::SucceededWithFailures, "True"),
@@ -87,7 +88,7 @@ fn gone(mut draft: Draft<'_>) -> Plan {
         return sync::gone(draft);
     }
     let ours = draft.status.suspended_at.is_some() || draft.status.renewing_keys_since.is_some();
-    if ours && nothing_copied_yet(&draft) {
+    if ours && nothing_copied_yet(&draft) && !draft.has_adopted() {
         // We deleted the record of a waiting task; resuming creates the next attempt.
         draft.status.task_id = None;
         draft.status.task_name = None;
@@ -103,6 +104,7 @@ fn gone(mut draft: Draft<'_>) -> Plan {
     if let Some(word) = rerun::wanted(draft.wish(), &draft.status) {
         return rerun::begin(draft, word, Phase::Failed);
     }
+    drift::deleted(&mut draft);
     let message = "The task no longer exists at OMS, and the operator does not migrate again by itself. \
                    To migrate again, set `spec.rerun` to a new word, or delete this object and create it anew";
     draft.finish(Situation::new(Row::Hopeless, Reason::RemoteTaskGone, message), Step::Rest, None)
@@ -121,7 +123,7 @@ pub(super) fn suspended(waiting: bool) -> Situation {
     Situation::new(Row::Suspended, Reason::Suspended, message)
 }
 
-fn known(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
+pub(super) fn known(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
     if !draft.owns(remote) {
         let message = format!(
             "Task {} at OMS, named by `status.taskId`, does not carry the token of this object, so the operator leaves it \
@@ -130,10 +132,24 @@ fn known(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
         );
         return draft.finish(Situation::new(Row::Hopeless, Reason::ForeignTask, message), Step::Rest, None);
     }
+    drift::note(&mut draft, remote);
+    adopt::tell(&mut draft);
     if draft.wish().kind == Kind::SyncTask {
         return sync::known(draft, remote);
     }
+    note(&mut draft, remote);
     size::tell(&mut draft, remote);
+    match remote.state {
+        RemoteState::Succeeded => succeeded(draft, remote),
+        RemoteState::Failed => failed(draft, remote),
+        _ if draft.suspended() => suspend(draft, remote),
+        RemoteState::Stopped => stopped(draft, remote),
+        _ => active(draft, remote),
+    }
+}
+
+/// Notes what the task is called and how far it is.
+pub(super) fn note(draft: &mut Draft<'_>, remote: &RemoteTask) {
     draft.status.task_name = super::name_of(&remote.name);
     draft.status.started_at = remote.started_at.map(whole_seconds);
     let resting = matches!(remote.state, RemoteState::Stopped | RemoteState::Failed | RemoteState::Succeeded);
@@ -146,16 +162,9 @@ fn known(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
     if remote.state == RemoteState::Waiting && remote.counters == crate::plan::seen::Counters::default() {
         draft.status.progress = None;
     }
-    match remote.state {
-        RemoteState::Succeeded => succeeded(draft, remote),
-        RemoteState::Failed => failed(draft, remote),
-        _ if draft.suspended() => suspend(draft, remote),
-        RemoteState::Stopped => stopped(draft, remote),
-        _ => active(draft, remote),
-    }
 }
 
-fn ended(draft: &mut Draft<'_>, remote: &RemoteTask) {
+pub(super) fn ended(draft: &mut Draft<'_>, remote: &RemoteTask) {
     draft.status.finished_at =
         remote.started_at.map(|at| whole_seconds(later(at, remote.took))).or_else(|| {
             // Without a time from OMS the moment at which we saw it has to do; it stays once written.
@@ -170,7 +179,7 @@ fn ended(draft: &mut Draft<'_>, remote: &RemoteTask) {
     situation::remove(&mut draft.status.conditions, types::CREDENTIALS_PENDING);
 }
 
-fn succeeded(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
+pub(super) fn succeeded(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
     ended(&mut draft, remote);
     draft.status.failure = None;
     draft.status.next_attempt_at = None;
@@ -254,12 +263,18 @@ pub(super) fn start(
 
 pub(super) fn stopped(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
     let step = live_settings(&mut draft, remote);
-    if draft.status.suspended_at.is_none() && draft.status.renewing_keys_since.is_none() {
+    let ours = draft.status.suspended_at.is_some() || draft.status.renewing_keys_since.is_some();
+    if !ours && !drift::is_due(&draft) {
         draft.status.next_attempt_at = None;
-        let message = "Somebody else stopped the task at OMS, and the operator leaves it so. \
-                       Start it at the console, or set `spec.suspend` to true and back to false";
+        let wait = drift::wait(&draft);
+        let message = if wait.is_some() {
+            "Somebody else stopped the task at OMS again. The operator starts it in a while, as condition `Drifted` says"
+        } else {
+            "Somebody else stopped the task at OMS, and the operator leaves it so. \
+             Start it at the console, or set `spec.suspend` to true and back to false"
+        };
         let situation = Situation::new(Row::StoppedExternally, Reason::StoppedExternally, message);
-        let again = step.is_some().then(|| LookAgain::fresh(1)).flatten();
+        let again = if step.is_some() { LookAgain::fresh(1) } else { wait.and_then(LookAgain::after) };
         return draft.finish(situation, step.unwrap_or(Step::Rest), again);
     }
     let situation = Situation::new(Row::Active, Reason::Resuming, "The task is being started again");
@@ -269,7 +284,22 @@ pub(super) fn stopped(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
     }
 }
 
+/// Somebody else started the task that is suspended, and it is left so for now.
+pub(super) fn started(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
+    let message =
+        "`spec.suspend` is true, but somebody else started the task at OMS, as condition `Drifted` says";
+    let situation = Situation::new(Row::Active, Reason::StartedExternally, message);
+    if let Some(step) = live_settings(&mut draft, remote) {
+        return draft.finish(situation, step, LookAgain::fresh(1));
+    }
+    let again = drift::wait(&draft).and_then(LookAgain::after);
+    draft.finish(situation, Step::Rest, again)
+}
+
 pub(super) fn suspend(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
+    if draft.drift.state == Some(Reason::StartedExternally) && !drift::is_due(&draft) {
+        return started(draft, remote);
+    }
     // On record before the call: a task that we stopped is ours to start again.
     draft.status.suspended_at.get_or_insert_with(|| whole_seconds(draft.view.now));
     let stopping = |message: &str| Situation::new(Row::Stopping, Reason::Suspending, message);
@@ -292,6 +322,11 @@ pub(super) fn suspend(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
             LookAgain::fresh(1),
         ),
         // OMS cannot stop a task that waits. As nothing was copied, its record can go.
+        RemoteState::Waiting if draft.has_adopted() => draft.finish(
+            stopping("The task waits at OMS, which cannot stop it then: it is stopped as soon as it runs"),
+            Step::Rest,
+            LookAgain::fresh(2),
+        ),
         RemoteState::Waiting if remote.counters.succeeded == 0 => draft.finish(
             stopping("The task is taken out of OMS's queue"),
             Step::Delete(remote.id.clone()),
@@ -341,7 +376,11 @@ fn active(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
         return credentials::carry_out(draft, situation, step);
     }
     let look = || credentials::look_again(&draft);
-    let again = if remote.state == RemoteState::Stopping { LookAgain::fresh(2) } else { look() };
+    let again = if remote.state == RemoteState::Stopping {
+        LookAgain::fresh(2)
+    } else {
+        drift::wait(&draft).filter(|_| draft.drift.is_there()).and_then(LookAgain::after).or_else(look)
+    };
     draft.finish(situation, Step::Rest, again)
 }
 
@@ -352,6 +391,8 @@ fn live_settings(draft: &mut Draft<'_>, remote: &RemoteTask) -> Option<Step> {
         (Some(wanted), Some(current)) => !current.eq_ignore_ascii_case(wanted),
         _ => false,
     };
+    let due = drift::is_due(draft);
+    let (windows_left, differs) = (draft.drift.bandwidth && !due, differs && (!draft.drift.priority || due));
     let possible = matches!(remote.state, RemoteState::Waiting | RemoteState::Stopped | RemoteState::Failed);
     if let Some(priority) = priority.filter(|_| differs && !possible) {
         let message = format!(
@@ -364,14 +405,14 @@ fn live_settings(draft: &mut Draft<'_>, remote: &RemoteTask) -> Option<Step> {
     if held(draft).is_some() {
         return None;
     }
-    if draft.wish().windows.as_ref().is_some_and(|wanted| *wanted != remote.windows) {
+    if !windows_left && draft.wish().windows.as_ref().is_some_and(|wanted| *wanted != remote.windows) {
         return Some(Step::SetBandwidth(remote.id.clone()));
     }
     (differs && possible).then(|| Step::SetPriority(remote.id.clone()))
 }
 
 /// Trouble with the last call whose time to try again has not come.
-fn held<'a>(draft: &Draft<'a>) -> Option<&'a Trouble> {
+pub(super) fn held<'a>(draft: &Draft<'a>) -> Option<&'a Trouble> {
     draft
         .view
         .trouble

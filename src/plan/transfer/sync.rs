@@ -1,6 +1,6 @@
 //! What is different about a sync task: it has no end and no progress, it synchronizes or it is stopped.
 
-use super::{Draft, LookAgain, Plan, Step, queue, run};
+use super::{Draft, LookAgain, Plan, Step, drift, queue, run};
 use crate::api::SyncStatistics;
 use crate::api::conditions::Reason;
 use crate::plan::seen::{MonthCounters, RemoteState, RemoteTask};
@@ -24,10 +24,7 @@ pub(super) fn unserved(kind: Kind, region: &str) -> Option<String> {
 
 /// Plans for a sync task that is as OMS tells.
 pub(super) fn known(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
-    draft.status.started_at = remote.started_at.map(whole_seconds);
-    if let Some(month) = &remote.month {
-        tell_statistics(&mut draft, month);
-    }
+    note(&mut draft, remote);
     match remote.state {
         _ if draft.suspended() => run::suspend(draft, remote),
         RemoteState::Stopped if draft.status.suspended_at.is_none() => run::stopped(draft, remote),
@@ -52,8 +49,17 @@ pub(super) fn known(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
     }
 }
 
+/// Notes since when it runs, and what it did this month.
+pub(super) fn note(draft: &mut Draft<'_>, remote: &RemoteTask) {
+    draft.status.started_at = remote.started_at.map(whole_seconds);
+    if let Some(month) = &remote.month {
+        tell_statistics(draft, month);
+    }
+}
+
 /// Plans for a sync task that is no longer at OMS. It is not made anew: whoever deleted it may have meant that.
-pub(super) fn gone(draft: Draft<'_>) -> Plan {
+pub(super) fn gone(mut draft: Draft<'_>) -> Plan {
+    drift::deleted(&mut draft);
     let message = "The sync task no longer exists at OMS, and the operator does not create another by itself. To go on, \
                    delete this object and create it anew";
     draft.finish(Situation::new(Row::Hopeless, Reason::RemoteTaskGone, message), Step::Rest, None)

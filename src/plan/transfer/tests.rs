@@ -1,10 +1,12 @@
 //! The decisions about a MigrationTask, as behaviours, as properties and as a world that they have to bring to
 //! its goal.
 
+mod adopt;
 mod approval;
 mod create;
 mod credentials;
 mod deletion;
+mod drift;
 mod notification;
 mod pause;
 mod preflight;

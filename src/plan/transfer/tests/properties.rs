@@ -424,6 +424,7 @@ fn changes(step: &Step) -> Option<RemoteId> {
         | Step::LineUp
         | Step::Check { .. }
         | Step::Show
+        | Step::Describe
         | Step::AddFinalizer
         | Step::RemoveFinalizer { .. }
         | Step::Create(_) => None,

@@ -12,10 +12,11 @@ use crate::api::{
     self, ConnectionKind, CreateIntent, DeletionPolicy, MigrationTask, MigrationTaskSpec,
     ObservedCredentials, Phase, PinnedConnection, TransferStatus,
 };
+use crate::plan::claims::Claim;
 use crate::plan::preflight::Finding;
 use crate::plan::queue::Turn;
 use crate::plan::seen::{
-    Call, Counters, Delivered, FailureCause, Keys, Link, LinkUp, Remote, RemoteFailure, RemoteId,
+    Call, Candidate, Counters, Delivered, FailureCause, Keys, Link, LinkUp, Remote, RemoteFailure, RemoteId,
     RemoteState, RemoteTask, Search, Trouble, TroubleKind,
 };
 use crate::plan::situation::{self, exact};
@@ -139,6 +140,8 @@ pub(super) struct Scene {
     pub(super) keys: Keys,
     pub(super) remote: Remote,
     pub(super) search: Search,
+    pub(super) candidate: Candidate,
+    pub(super) claims: Vec<Claim>,
     pub(super) siblings: Vec<RemoteTask>,
     pub(super) created: Option<(RemoteId, String)>,
     pub(super) permit: Option<Timestamp>,
@@ -178,6 +181,8 @@ pub(super) fn scene() -> Scene {
         keys: Keys::Ready(keys("one")),
         remote: Remote::Pending,
         search: Search::None,
+        candidate: Candidate::NotRead,
+        claims: Vec::new(),
         siblings: Vec::new(),
         created: None,
         permit: None,
@@ -333,6 +338,8 @@ impl Scene {
             keys: &self.keys,
             remote: &self.remote,
             search: &self.search,
+            candidate: &self.candidate,
+            claims: &self.claims,
             siblings: &self.siblings,
             created: self.created.as_ref(),
             permit: self.permit,

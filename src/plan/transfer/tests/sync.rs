@@ -10,7 +10,7 @@ use crate::api::conditions::types;
 use crate::api::{Phase, SyncTask, SyncTaskSpec};
 use crate::plan::queue::{Place, Turn};
 use crate::plan::seen::{
-    Call, Delivered, Link, LinkUp, MonthCounters, Remote, RemoteState, RemoteTask, TroubleKind,
+    Call, Candidate, Delivered, Link, LinkUp, MonthCounters, Remote, RemoteState, RemoteTask, TroubleKind,
 };
 use crate::plan::situation;
 use crate::plan::transfer::{Plan, Step, View, plan};
@@ -43,6 +43,8 @@ fn decide(scene: &Scene, suspended: bool) -> Plan {
         keys: &scene.keys,
         remote: &scene.remote,
         search: &scene.search,
+        candidate: &Candidate::NotRead,
+        claims: &[],
         siblings: &scene.siblings,
         created: scene.created.as_ref(),
         permit: scene.permit,

@@ -1,0 +1,100 @@
+//! A task that somebody else owns: status and metrics, and never a call that changes it.
+
+use std::time::Duration;
+
+use super::{Draft, LookAgain, Plan, Step, adopt, retry, run, sync};
+use crate::api::Failure;
+use crate::api::conditions::{Reason, types};
+use crate::plan::seen::{Link, Remote, RemoteFailure, RemoteState, RemoteTask};
+use crate::plan::situation::{self, Row, Situation};
+use crate::plan::wish::Kind;
+
+/// Between two looks at a failed task, in seconds: its owner may start it again.
+const LOOK: u64 = 300;
+
+/// Plans for a recorded task that is only looked at.
+pub(super) fn plan(mut draft: Draft<'_>) -> Plan {
+    if super::is_over(draft.view.meta, draft.wish(), draft.view.stored) {
+        return run::over(draft);
+    }
+    draft.tell_link();
+    if let Link::Down { .. } = draft.view.link {
+        let again = LookAgain::after(draft.view.policy.secret_check_interval);
+        return Plan { status: draft.status, step: Step::Rest, look_again: again };
+    }
+    match draft.view.remote {
+        Remote::Pending => Plan { status: draft.status, step: Step::Rest, look_again: None },
+        Remote::Stale => draft.keep(Step::Show, None),
+        Remote::Gone => {
+            let message = "The task that is observed no longer exists at OMS. Delete this object, or leave it as a record";
+            draft.finish(Situation::new(Row::Hopeless, Reason::RemoteTaskGone, message), Step::Rest, None)
+        }
+        Remote::Known(remote) => known(draft, remote),
+    }
+}
+
+/// Tells what the task does.
+pub(super) fn known(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
+    if draft.wish().kind == Kind::SyncTask {
+        sync::note(&mut draft, remote);
+    } else {
+        run::note(&mut draft, remote);
+    }
+    draft.status.suspended_at = None;
+    draft.status.next_attempt_at = None;
+    draft.status.drift = None;
+    draft.status.applied = None;
+    for told in [types::PRIORITY_PENDING, types::DRIFTED, types::CREDENTIALS_READY] {
+        situation::remove(&mut draft.status.conditions, told);
+    }
+    adopt::tell(&mut draft);
+    let (row, reason, message) = match remote.state {
+        RemoteState::Succeeded => return run::succeeded(draft, remote),
+        RemoteState::Failed => {
+            run::ended(&mut draft, remote);
+            let failure = remote.failure.clone().unwrap_or_default();
+            let message = format!(
+                "{}. It is only observed: its owner can start it again",
+                retry::said(&failure, remote)
+            );
+            let RemoteFailure { code, message: why, remedy, .. } = failure;
+            draft.status.failure = Some(Failure { code, message: why, remedy, retryable: false });
+            let situation = Situation::new(Row::Failed, Reason::TaskFailed, message);
+            return draft.finish(situation, Step::Rest, LookAgain::fresh(LOOK));
+        }
+        RemoteState::Waiting => {
+            (Row::Active, Reason::WaitingAtOMS, "The task waits in OMS's queue; OMS starts it by itself")
+        }
+        RemoteState::Retrying => {
+            (Row::Active, Reason::RetryingAtOMS, "OMS checks or retries the task by itself")
+        }
+        RemoteState::Running | RemoteState::Unknown => {
+            (Row::Active, Reason::Running, "OMS copies the objects")
+        }
+        RemoteState::Synchronizing => {
+            (Row::Synchronizing, Reason::Synchronizing, "OMS copies the objects that it is told of")
+        }
+        RemoteState::Creating => {
+            (Row::Active, Reason::WaitingAtOMS, "OMS lists the source and creates the tasks of the group")
+        }
+        RemoteState::Deleting => {
+            (Row::Stopping, Reason::StoppedExternally, "The owner of the task is deleting it at OMS")
+        }
+        RemoteState::Stopping => {
+            (Row::Stopping, Reason::StoppedExternally, "The owner of the task is stopping it at OMS")
+        }
+        RemoteState::Stopped => (
+            Row::StoppedExternally,
+            Reason::StoppedExternally,
+            "The owner of the task stopped it at OMS. It is only observed: to start it from here, set \
+             `spec.managementPolicy` to Manage",
+        ),
+    };
+    draft.status.finished_at = None;
+    draft.status.failure = None;
+    draft.status.failed_objects = None;
+    draft.status.notification = None;
+    let again = matches!(remote.state, RemoteState::Stopping | RemoteState::Deleting)
+        .then(|| LookAgain { after: Duration::from_secs(2), fresh: true });
+    draft.finish(Situation::new(row, reason, message), Step::Rest, again)
+}
