@@ -3,7 +3,7 @@
 //! Shared by all of them, in memory only: after a restart everybody lines up again, and the search that precedes a create
 //! brings back what was created before.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ struct State {
     /// Sync tasks that have a place, as the last look had them.
     holding: HashSet<RemoteId>,
     /// How many each namespace was let through while others waited.
-    served: HashMap<String, u64>,
+    served: BTreeMap<String, u64>,
     closed_until: Option<Timestamp>,
     /// How often OMS refused in a row.
     refusals: u32,

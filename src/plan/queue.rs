@@ -4,7 +4,7 @@
 //! against them is what is known: the creates of the last 24 hours and what waits at OMS. Namespaces take turns; within
 //! one the higher priority comes first, then the older object.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -161,7 +161,7 @@ impl Usage {
 }
 
 /// The applicants in their order. `served`: how many each namespace was let through while others waited.
-pub fn line<'a>(applicants: &'a [Applicant], served: &HashMap<String, u64>) -> Vec<&'a Applicant> {
+pub fn line<'a>(applicants: &'a [Applicant], served: &BTreeMap<String, u64>) -> Vec<&'a Applicant> {
     let mut by_namespace: HashMap<&str, Vec<&Applicant>> = HashMap::new();
     for applicant in applicants {
         by_namespace.entry(&applicant.namespace).or_default().push(applicant);
@@ -287,7 +287,7 @@ mod tests {
     proptest! {
         #[test]
         fn everybody_has_one_place_and_no_namespace_gets_two_turns_while_another_waits(all in applicants()) {
-            let order = line(&all, &HashMap::new());
+            let order = line(&all, &BTreeMap::new());
             let mut uids: Vec<_> = order.iter().map(|applicant| &applicant.uid).collect();
             uids.sort();
             uids.dedup();

@@ -45,10 +45,11 @@ fn a_stale_hash_is_told_as_such() {
     assert!(message(&plan).starts_with("Nothing is created without approval"), "{}", message(&plan));
 }
 
+type Change = fn(&mut MigrationTaskSpec);
+
 #[test]
 fn the_hash_changes_with_what_would_be_done_and_with_nothing_else() {
     let base = hash_of(|_| {});
-    type Change = fn(&mut MigrationTaskSpec);
     let others: [Change; 6] = [
         |spec| spec.source.as_mut().unwrap().bucket = Some("other".into()),
         |spec| spec.destination.as_mut().unwrap().prefix = Some("in/".into()),

@@ -84,7 +84,9 @@ fn who_ignores_new_keys_has_his_peace() {
 fn the_same_keys_in_another_version_of_the_secret_change_nothing() {
     for state in [RemoteState::Waiting, RemoteState::Running] {
         let mut relabelled = keys("one");
-        relabelled.iter_mut().for_each(|key| key.resource_version = "2".into());
+        for key in &mut relabelled {
+            key.resource_version = "2".into();
+        }
         let (scene, before) = rotated(state, OnCredentialChange::RestartRunning)
             .with(|scene| scene.keys = Keys::NotRead)
             .settled();

@@ -223,7 +223,7 @@ prop_compose! {
             renewing_keys_since: renewing.map(|second| whole_seconds(at(second))),
             rerun: rerun.map(Into::into),
             answered_reruns: rerun.into_iter().map(Into::into).collect(),
-            history: former.map(|id| former_run(id)).into_iter().collect(),
+            history: former.map(former_run).into_iter().collect(),
             suspended_at: suspended.map(|second| whole_seconds(at(second))),
             next_attempt_at: next.map(|second| whole_seconds(at(second))),
             retries: retries.map(|made| Retries { made, objects: RetryObjects::All }),

@@ -12,6 +12,7 @@ fn placed(scene: Scene, position: usize, earliest: i64) -> Scene {
     scene.with(|scene| scene.turn = Some(Turn::Later(Place { position, earliest_at: Some(at(earliest)) })))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "a status has a place or none")]
 fn place(position: i64, earliest: i64) -> Option<QueueStatus> {
     Some(QueueStatus { position, earliest_at: Some(whole_seconds(at(earliest))) })
 }

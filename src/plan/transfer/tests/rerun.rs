@@ -22,7 +22,7 @@ fn succeeded() -> Scene {
     scene().recorded().remote(done()).settled().0
 }
 
-fn pending<'a>(plan: &'a super::super::Plan) -> Option<(&'a str, &'a str)> {
+fn pending(plan: &super::super::Plan) -> Option<(&str, &str)> {
     condition(plan, types::RERUN_PENDING)
 }
 

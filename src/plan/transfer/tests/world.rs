@@ -426,10 +426,10 @@ impl World {
 
     fn turn(&mut self, turn: Turn) {
         for (task, _) in &mut self.tasks {
+            use RemoteState::{Failed, Retrying, Running, Stopped, Stopping, Succeeded, Waiting};
             if task.state == RemoteState::Running && turn == Turn::Onward {
                 self.ended.extend(task.token.clone());
             }
-            use RemoteState::{Failed, Retrying, Running, Stopped, Stopping, Succeeded, Waiting};
             task.state = match (turn, task.state) {
                 (_, Stopping) => Stopped,
                 (Turn::Onward, Waiting | Retrying) => Running,
@@ -463,7 +463,7 @@ impl World {
                     self.arrive(&token);
                 }
             }
-            Event::Suspend(_) | Event::Delete if self.is_deleted() => {}
+            Event::Suspend(_) | Event::Delete | Event::Rerun(_) if self.is_deleted() => {}
             Event::Suspend(suspend) => {
                 self.scene.task.spec.lifecycle.suspend = Some(suspend);
                 *self.scene.task.metadata.generation.as_mut().unwrap() += 1;
@@ -477,7 +477,6 @@ impl World {
                 self.scene.link = if up { scene().link } else { scene().link_down().link };
             }
             Event::EraseStatus => self.erase_status(),
-            Event::Rerun(_) if self.is_deleted() => {}
             Event::Rerun(word) => {
                 self.scene.task.spec.runs.rerun = Some(word.to_owned());
                 *self.scene.task.metadata.generation.as_mut().unwrap() += 1;
