@@ -25,6 +25,8 @@ condition_types! {
     CREDENTIALS_PENDING = "CredentialsPending",
     /// The connection is usable, and still the one that was pinned.
     CONNECTION_READY = "ConnectionReady",
+    /// The bandwidth windows of a group wait for its next retry; present only while true.
+    BANDWIDTH_PENDING = "BandwidthPending",
     /// The priority of the spec cannot be set at OMS yet; present only while true.
     PRIORITY_PENDING = "PriorityPending",
     /// True: `spec.rerun` asks for another run, which waits for the end of the present one. False: its word was answered
@@ -204,6 +206,12 @@ reasons! {
     Paused,
     /// OMS changes the priority only while the task waits, is stopped or has failed.
     TaskIsRunning,
+    /// OMS changes the bandwidth of a group only until it has ended; a retry begins it anew.
+    GroupHasEnded,
+    /// OMS lists the source and creates the tasks of the group.
+    CreatingMembers,
+    /// A task of the group failed; the group goes on with the others.
+    MemberFailed,
     /// The object is being deleted and the task at OMS with it.
     Deleting,
     /// The clean-up at OMS waits for usable credentials.

@@ -25,8 +25,8 @@ pub struct TransferStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Phase")]
     pub phase: Option<Phase>,
-    /// For tools: `Ready`, `Reconciling`, `Stalled`, `CredentialsReady`, `ConnectionReady`, `PriorityPending`, `RerunPending`,
-    /// `PreflightPassed`, `Oversized`, `Paused`, `Adopted`, `Drifted`.
+    /// For tools: `Ready`, `Reconciling`, `Stalled`, `CredentialsReady`, `ConnectionReady`, `PriorityPending`,
+    /// `BandwidthPending`, `RerunPending`, `PreflightPassed`, `Oversized`, `Paused`, `Adopted`, `Drifted`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

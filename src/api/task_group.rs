@@ -133,7 +133,7 @@ impl JsonSchema for TaskGroup {
             generator,
             "TaskGroup copies a big bucket, or folders of lists, into an OBS bucket, once, in tasks that OMS makes.",
         );
-        rules::without_status(&mut schema, &["taskName"]);
+        rules::without_status(&mut schema, &["statistics", "taskName"]);
         rules::freeze(&mut schema, ("TaskGroup", "group"));
         schema
     }

@@ -114,6 +114,14 @@ impl Bucket {
         accepted(answer.context(&doing)?, &doing).await.map(drop)
     }
 
+    /// Deletes an object; one that does not exist is fine.
+    pub async fn delete(&self, key: &str) -> Result<()> {
+        let action = self.address.delete_object(Some(&self.credentials), key);
+        let doing = format!("Could not delete `{key}`");
+        let answer = self.http.delete(action.sign(SIGNED_FOR)).send().await;
+        accepted(answer.map_err(reqwest::Error::without_url).context(&doing)?, &doing).await.map(drop)
+    }
+
     /// All keys.
     pub async fn keys(&self) -> Result<Vec<String>> {
         let doing = format!("Could not list the bucket `{}`", self.name());

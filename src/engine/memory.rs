@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
+use crate::plan::census::Census;
 use crate::plan::preflight::Finding;
 use crate::plan::seen::{RemoteId, Trouble};
 
@@ -31,6 +32,8 @@ pub(super) struct Memory<K> {
     pub(super) empty_scans: Vec<Timestamp>,
     /// Versions of Secrets, by role, whose keys were compared with those that were sent.
     pub(super) keys_checked: Vec<(String, String)>,
+    /// The last count of the tasks of a group, and whose it is.
+    pub(super) census: Option<(RemoteId, Census)>,
     /// When progress was stored last.
     pub(super) progress_at: Option<Timestamp>,
     /// What OMS's checks told, until it is recorded.
@@ -52,6 +55,7 @@ impl<K> Default for Memory<K> {
             asked: None,
             empty_scans: Vec::new(),
             keys_checked: Vec::new(),
+            census: None,
             progress_at: None,
             findings: Vec::new(),
             place_at: None,
@@ -73,6 +77,7 @@ impl<K> Memory<K> {
             asked,
             empty_scans,
             keys_checked,
+            census,
             progress_at,
             findings,
             place_at,
@@ -87,6 +92,7 @@ impl<K> Memory<K> {
             && asked.is_none()
             && empty_scans.is_empty()
             && keys_checked.is_empty()
+            && census.is_none()
             && progress_at.is_none()
             && findings.is_empty()
             && place_at.is_none()

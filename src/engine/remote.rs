@@ -219,3 +219,29 @@ async fn page_of_sync_tasks(
     let got = page.tasks.len() as u64;
     Ok((page.tasks.into_iter().map(wire::sync::seen).collect(), got, page.count))
 }
+
+/// The tasks of a group, all pages, without doubles.
+pub(super) async fn members(
+    client: &Client,
+    group: &RemoteId,
+    urgency: Urgency,
+) -> Result<Vec<RemoteTask>, oms::Error> {
+    let mut found: HashMap<RemoteId, RemoteTask> = HashMap::new();
+    let mut offset = 0;
+    loop {
+        let group_id = Some(group.as_str().to_owned());
+        let page = client
+            .list_tasks(&ListTasks { group_id, limit: PAGE, offset, ..ListTasks::default() }, urgency)
+            .await?;
+        let got = page.tasks.len() as u64;
+        offset += got;
+        // Should a service not know the filter, tasks of others are not ours to count.
+        let ours = page.tasks.into_iter().filter(|task| {
+            task.group_id.as_deref().is_some_and(|id| id.eq_ignore_ascii_case(group.as_str()))
+        });
+        found.extend(ours.map(wire::task::seen).map(|task| (task.id.clone(), task)));
+        if got < u64::from(PAGE) || offset >= page.count {
+            return Ok(found.into_values().collect());
+        }
+    }
+}

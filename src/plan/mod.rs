@@ -4,6 +4,7 @@
 //! decision can be tested with plain values, and the same view always leads to the same plan.
 
 pub mod cadence;
+pub mod census;
 pub mod claims;
 pub mod connection;
 pub mod facts;

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 mod frozen;
+mod groups;
 mod options;
 mod rules;
 mod sync;

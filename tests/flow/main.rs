@@ -33,5 +33,6 @@ mod spec_walk;
 mod suspend;
 mod sync_event;
 mod sync_task;
+mod task_group;
 mod two_operators;
 mod undecodable;

@@ -42,6 +42,7 @@ impl<K: Transfer> Pass<'_, K> {
             }
             Step::Start { id, only_failed } => {
                 let Some(keys) = &self.sendable else { return };
+                self.memory.census = None;
                 let failed = matches!(watched.sight(id), Some((Sight::Task(task), _)) if task.state == RemoteState::Failed);
                 let result = if failed {
                     self.object.retry(&client, id, keys, *only_failed, urgency).await
@@ -78,6 +79,7 @@ impl<K: Transfer> Pass<'_, K> {
             | Step::Check { .. }
             | Step::Show
             | Step::Describe
+            | Step::CountMembers
             | Step::AddFinalizer
             | Step::RemoveFinalizer { .. } => return,
         };

@@ -4,6 +4,7 @@ mod act;
 mod keys;
 mod kind;
 mod line;
+mod members;
 mod preflight;
 mod report;
 mod sync_task;
@@ -170,6 +171,7 @@ impl<K: Transfer> Pass<'_, K> {
                     }
                     self.describe(now).await;
                 }
+                Step::CountMembers => self.count_members().await,
                 Step::Search => {
                     let Some(trouble) = self.scan_trouble(now) else {
                         self.join_scan();
@@ -299,6 +301,7 @@ impl<K: Transfer> Pass<'_, K> {
             place_due: memory.place_at.is_none_or(|at| {
                 Duration::try_from(now.duration_since(at)).unwrap_or_default() >= PLACE_INTERVAL
             }),
+            census: self.census(),
             progress_due,
         })
     }
@@ -544,6 +547,7 @@ impl<K: Transfer> Pass<'_, K> {
         report::oversized(self.engine, &self.object, &stored);
         report::told(self.engine, &self.object, &stored, types::DRIFTED, EventKind::Warning);
         report::told(self.engine, &self.object, &stored, types::ADOPTED, EventKind::Normal);
+        report::members(self.engine, &self.object, &stored);
         self.memory.latest = Some(stored);
         Ok(Action::requeue(Duration::ZERO))
     }

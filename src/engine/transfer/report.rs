@@ -87,6 +87,25 @@ pub(super) fn oversized<K: Transfer>(engine: &Engine, before: &K, after: &K) {
     }
 }
 
+/// An event when more tasks of a group have failed than before.
+pub(super) fn members<K: Transfer>(engine: &Engine, before: &K, after: &K) {
+    let failed = |object: &K| {
+        object.status().and_then(|status| status.members.as_ref()).map_or(0, |members| members.failed)
+    };
+    let (then, now) = (failed(before), failed(after));
+    if now <= then {
+        return;
+    }
+    let total = after.status().and_then(|status| status.members.as_ref()).map_or(0, |members| members.total);
+    let worst =
+        after.status().and_then(|status| status.failure.as_ref()).map_or_else(String::new, |failure| {
+            let code = if failure.code.is_empty() { String::new() } else { format!(" ({})", failure.code) };
+            format!(". The worst{code}: {}", failure.message.trim_end_matches('.'))
+        });
+    let note = format!("{now} of {total} tasks of the group failed{worst}");
+    event(engine, after, EventKind::Warning, Reason::MemberFailed, "Reconcile", note);
+}
+
 /// Reasons that somebody should look at although the operator goes on.
 fn is_trouble(reason: Reason) -> bool {
     matches!(

@@ -31,6 +31,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
+use super::census::Census;
 use super::claims::{self, Claim};
 use super::preflight::{Check, Finding};
 use super::queue::Turn;
@@ -99,6 +100,8 @@ pub struct View<'a> {
     pub pause: Option<&'a Pause>,
     /// Whether it is time to store another place in the line.
     pub place_due: bool,
+    /// The last count of the tasks of a group.
+    pub census: Option<&'a Census>,
     /// Whether it is time to store progress that has not reached the next step.
     pub progress_due: bool,
 }
@@ -156,6 +159,8 @@ pub enum Step {
     Show,
     /// Look: read the task of `spec.adopt` in full.
     Describe,
+    /// Look: count the tasks of the recorded group.
+    CountMembers,
     /// Add the finalizer.
     AddFinalizer,
     /// Remove the finalizer; with a text when something may be left at OMS.
@@ -189,7 +194,13 @@ impl Step {
     pub fn is_look(&self) -> bool {
         matches!(
             self,
-            Self::ReadKeys | Self::Search | Self::LineUp | Self::Check { .. } | Self::Show | Self::Describe
+            Self::ReadKeys
+                | Self::Search
+                | Self::LineUp
+                | Self::Check { .. }
+                | Self::Show
+                | Self::Describe
+                | Self::CountMembers
         )
     }
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Draft, LookAgain, Plan, Step, adopt, credentials, drift, later, notification, rerun, retry, size, sync,
-    words,
+    Draft, LookAgain, Plan, Step, adopt, credentials, drift, group, later, notification, rerun, retry, size,
+    sync, words,
 };
 use crate::api::conditions::{Reason, types};
 use crate::api::{Acknowledgement, FailedObjects, NotificationTrigger, Phase, Priority};
@@ -94,6 +94,7 @@ fn gone(mut draft: Draft<'_>) -> Plan {
         draft.status.task_name = None;
         draft.status.progress = None;
         draft.status.renewing_keys_since = None;
+        draft.status.members = None;
         draft.status.attempt = draft.status.attempt.map(|attempt| attempt.saturating_add(1));
         if draft.suspended() {
             return draft.finish(suspended(true), Step::Rest, None);
@@ -132,11 +133,21 @@ pub(super) fn known(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
         );
         return draft.finish(Situation::new(Row::Hopeless, Reason::ForeignTask, message), Step::Rest, None);
     }
+    if group::is_count_due(&draft, remote) {
+        return draft.keep(Step::CountMembers, None);
+    }
     drift::note(&mut draft, remote);
     adopt::tell(&mut draft);
     if draft.wish().kind == Kind::SyncTask {
         return sync::known(draft, remote);
     }
+    let group;
+    let remote = if draft.wish().kind == Kind::TaskGroup {
+        group = group::with_members(&mut draft, remote);
+        &group
+    } else {
+        remote
+    };
     note(&mut draft, remote);
     size::tell(&mut draft, remote);
     match remote.state {
@@ -304,7 +315,7 @@ pub(super) fn suspend(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
     draft.status.suspended_at.get_or_insert_with(|| whole_seconds(draft.view.now));
     let stopping = |message: &str| Situation::new(Row::Stopping, Reason::Suspending, message);
     if remote.state != RemoteState::Stopped
-        && let Some(trouble) = held(&draft)
+        && let Some(trouble) = held(&draft).or_else(|| group::refused(&draft))
     {
         let again = LookAgain::after(draft.until(trouble.retry_at));
         return draft.finish(stopping("The task is being stopped"), Step::Rest, again);
@@ -332,19 +343,24 @@ pub(super) fn suspend(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
             Step::Delete(remote.id.clone()),
             LookAgain::fresh(1),
         ),
+        RemoteState::Creating => {
+            let since = draft.status.suspended_at.as_ref().map_or(draft.view.now, |at| at.0);
+            let again = group::patience(&draft, since);
+            draft.finish(stopping(group::BUSY), Step::Rest, again)
+        }
         _ => draft.finish(stopping("The task is being stopped"), Step::Rest, LookAgain::fresh(2)),
     }
 }
 
 fn active(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
     let ours = draft.status.suspended_at.is_some() || draft.status.renewing_keys_since.is_some();
-    if remote.state == RemoteState::Stopping && ours {
-        // Our own stop is still under way: the mark has to stay until the task is stopped and started again.
-        let situation = Situation::new(
-            Row::Active,
-            Reason::Resuming,
-            "The task is started again once its stop is complete",
-        );
+    if ours && matches!(remote.state, RemoteState::Stopping | RemoteState::Deleting) {
+        // Our own call is still under way: the mark has to stay until it is complete.
+        let message = match remote.state {
+            RemoteState::Deleting => "The group is created again once its record is gone",
+            _ => "The task is started again once its stop is complete",
+        };
+        let situation = Situation::new(Row::Active, Reason::Resuming, message);
         return draft.finish(situation, Step::Rest, LookAgain::fresh(1));
     }
     if remote.state != RemoteState::Waiting {
@@ -354,17 +370,27 @@ fn active(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
     draft.status.finished_at = None;
     draft.status.failed_objects = None;
     draft.status.notification = None;
-    draft.status.failure = None;
+    draft.status.failure = group::failure_so_far(&draft, remote);
     if draft.status.next_attempt_at.take().is_some() {
         retry::count(&mut draft);
     }
     let (reason, message) = match remote.state {
         RemoteState::Waiting => {
-            (Reason::WaitingAtOMS, "The task waits in OMS's queue; OMS starts it by itself")
+            (Reason::WaitingAtOMS, "The task waits in OMS's queue; OMS starts it by itself".to_owned())
         }
-        RemoteState::Retrying => (Reason::RetryingAtOMS, "OMS checks or retries the task by itself"),
-        RemoteState::Stopping => (Reason::StoppedExternally, "Somebody else is stopping the task at OMS"),
-        _ => (Reason::Running, "OMS copies the objects"),
+        RemoteState::Creating => {
+            (Reason::CreatingMembers, "OMS lists the source and creates the tasks of the group".to_owned())
+        }
+        RemoteState::Retrying => {
+            (Reason::RetryingAtOMS, "OMS checks or retries the task by itself".to_owned())
+        }
+        RemoteState::Stopping => {
+            (Reason::StoppedExternally, "Somebody else is stopping the task at OMS".to_owned())
+        }
+        RemoteState::Deleting => {
+            (Reason::StoppedExternally, "Somebody else is deleting the group at OMS".to_owned())
+        }
+        _ => (Reason::Running, group::copying(&draft)),
     };
     let situation = Situation::new(Row::Active, reason, message);
     if let Some(step) = live_settings(&mut draft, remote) {
@@ -375,11 +401,15 @@ fn active(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
     {
         return credentials::carry_out(draft, situation, step);
     }
-    let look = || credentials::look_again(&draft);
-    let again = if remote.state == RemoteState::Stopping {
-        LookAgain::fresh(2)
-    } else {
-        drift::wait(&draft).filter(|_| draft.drift.is_there()).and_then(LookAgain::after).or_else(look)
+    let again = match remote.state {
+        RemoteState::Stopping | RemoteState::Deleting => LookAgain::fresh(2),
+        _ => {
+            let of_drift = drift::wait(&draft).filter(|_| draft.drift.is_there()).and_then(LookAgain::after);
+            [of_drift.or_else(|| credentials::look_again(&draft)), group::next_count(&draft, remote)]
+                .into_iter()
+                .flatten()
+                .min_by_key(|again| again.after)
+        }
     };
     draft.finish(situation, Step::Rest, again)
 }
@@ -405,7 +435,10 @@ fn live_settings(draft: &mut Draft<'_>, remote: &RemoteTask) -> Option<Step> {
     if held(draft).is_some() {
         return None;
     }
-    if !windows_left && draft.wish().windows.as_ref().is_some_and(|wanted| *wanted != remote.windows) {
+    if !windows_left
+        && draft.wish().windows.as_ref().is_some_and(|wanted| *wanted != remote.windows)
+        && group::takes_bandwidth(draft, remote)
+    {
         return Some(Step::SetBandwidth(remote.id.clone()));
     }
     (differs && possible).then(|| Step::SetPriority(remote.id.clone()))

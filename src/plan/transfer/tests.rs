@@ -7,6 +7,7 @@ mod create;
 mod credentials;
 mod deletion;
 mod drift;
+mod group;
 mod notification;
 mod pause;
 mod preflight;

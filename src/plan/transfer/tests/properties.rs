@@ -425,6 +425,7 @@ fn changes(step: &Step) -> Option<RemoteId> {
         | Step::Check { .. }
         | Step::Show
         | Step::Describe
+        | Step::CountMembers
         | Step::AddFinalizer
         | Step::RemoveFinalizer { .. }
         | Step::Create(_) => None,

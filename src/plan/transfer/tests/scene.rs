@@ -12,6 +12,7 @@ use crate::api::{
     self, ConnectionKind, CreateIntent, DeletionPolicy, MigrationTask, MigrationTaskSpec,
     ObservedCredentials, Phase, PinnedConnection, TransferStatus,
 };
+use crate::plan::census::Census;
 use crate::plan::claims::Claim;
 use crate::plan::preflight::Finding;
 use crate::plan::queue::Turn;
@@ -21,7 +22,7 @@ use crate::plan::seen::{
 };
 use crate::plan::situation::{self, exact};
 use crate::plan::token::{ObjectMark, Token};
-use crate::plan::wish::Wish;
+use crate::plan::wish::{Kind, Wish};
 
 /// The id() of the task at OMS.
 pub(super) const NUMBER: u64 = 200_477_729_979_132;
@@ -152,6 +153,8 @@ pub(super) struct Scene {
     pub(super) turn: Option<Turn>,
     pub(super) place_due: bool,
     pub(super) progress_due: bool,
+    pub(super) kind: Kind,
+    pub(super) census: Option<Census>,
 }
 
 /// A task that was just applied, with a usable connection and readable keys.
@@ -193,6 +196,8 @@ pub(super) fn scene() -> Scene {
         turn: Some(Turn::Now),
         place_due: true,
         progress_due: false,
+        kind: Kind::MigrationTask,
+        census: None,
     }
 }
 
@@ -326,10 +331,17 @@ impl Scene {
         })
     }
 
+    /// What the spec asks for; a group has no priority.
+    fn wish(&self) -> Wish<'_> {
+        let wish = Wish::from(&self.task);
+        let priority = wish.priority.filter(|_| self.kind == Kind::MigrationTask);
+        Wish { kind: self.kind, priority, ..wish }
+    }
+
     pub(super) fn plan(&self) -> Plan {
         plan(&View {
             meta: &self.task.metadata,
-            wish: &Wish::from(&self.task),
+            wish: &self.wish(),
             stored: self.task.status.as_ref(),
             now: self.now,
             policy: &self.policy,
@@ -350,6 +362,7 @@ impl Scene {
             turn: self.turn.as_ref(),
             place_due: self.place_due,
             progress_due: self.progress_due,
+            census: self.census.as_ref(),
         })
     }
 

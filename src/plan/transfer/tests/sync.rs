@@ -54,6 +54,7 @@ fn decide(scene: &Scene, suspended: bool) -> Plan {
         pause: None,
         turn: scene.turn.as_ref(),
         place_due: scene.place_due,
+        census: None,
         progress_due: scene.progress_due,
     })
 }
