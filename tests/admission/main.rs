@@ -136,6 +136,9 @@ async fn defaults_are_filled_in_and_nothing_else() {
         "enableRequesterPays": false,
         "managementPolicy": "Manage",
         "driftPolicy": "Report",
+        "preflight": "Full",
+        "approval": "Auto",
+        "onCredentialChange": "NextStart",
         "readyWhen": "Succeeded",
     });
     assert_eq!(stored["spec"], merged(object(), &defaults));
