@@ -28,7 +28,7 @@ impl Engine {
             .filter_map(|object| {
                 let object = object.0.as_ref().ok()?;
                 let made = self.made(object, id, token);
-                let claims = made || self.adopts(object, id);
+                let claims = made || Self::adopts(object, id);
                 let claim = || Claim {
                     name: format!("{}/{}", object.namespace().unwrap_or_default(), object.name_any()),
                     uid: object.uid().unwrap_or_default(),
@@ -53,7 +53,7 @@ impl Engine {
     }
 
     /// Whether the object wants the task for itself; who only looks at it claims nothing.
-    fn adopts<K: Transfer>(&self, object: &K, id: &RemoteId) -> bool {
+    fn adopts<K: Transfer>(object: &K, id: &RemoteId) -> bool {
         let left_behind = object.status().is_some_and(|status| status.adopted == Some(false));
         object.adopt() == Some(id.as_str())
             && !left_behind

@@ -59,7 +59,7 @@ pub(super) fn note(draft: &mut Draft<'_>, remote: &RemoteTask) {
     let mut told = Vec::new();
     match drift.state {
         Some(reason @ Reason::StartedExternally) => {
-            told.push((reason, "started the task that `spec.suspend` holds"))
+            told.push((reason, "started the task that `spec.suspend` holds"));
         }
         Some(reason) => told.push((reason, "stopped the task")),
         None => {}

@@ -130,7 +130,7 @@ fn a_part_of_something_is_refused_with_what_to_adopt_instead() {
             .settled();
         assert_eq!(told(&plan), (Phase::Failed, "NotAdoptable", &Step::Rest));
         assert_eq!(condition(&plan, types::STALLED), Some(("True", "NotAdoptable")));
-        assert!(message(&plan).contains(&format!("adopt")) && message(&plan).contains(kind));
+        assert!(message(&plan).contains("adopt") && message(&plan).contains(kind));
         assert_eq!(plan.status.task_id, None);
         scene.candidate = Candidate::NotRead;
         assert_eq!(scene.plan().step, Step::Rest, "nothing is asked again until somebody acts");
