@@ -210,7 +210,8 @@ const LONGER: &str = "a-name-that-is-too-long.txt";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failed_task_fails_the_group_with_its_cause_and_a_retry_of_the_whole_group_mends_it() {
-    let world = quick().start().await;
+    // So long that the operator sees the retried group wait, and sets its windows.
+    let world = quick().behaving("groupStartDelayMs", 4_000).start().await;
     world.put_objects(20).await;
     let source = world.source_bucket("photos");
     for key in [LONGER, "z.txt"] {
