@@ -66,7 +66,7 @@ async fn a_refused_create_thaws_the_spec_and_the_corrected_one_succeeds() {
 async fn an_unknown_field_is_refused_by_its_name() {
     let world = hurried().unconnected().unoperated().start().await;
     for (pointer, field) in
-        [("/sorce", "spec.sorce"), ("/source/buckett", "spec.source.buckett"), ("/rerun", "spec.rerun")]
+        [("/sorce", "spec.sorce"), ("/source/buckett", "spec.source.buckett"), ("/reruns", "spec.reruns")]
     {
         let manifest = world.migration("photos").with(pointer, "x").manifest().to_string();
         let (accepted, output) = world.try_kubectl(&["apply", "-f", "-"], &manifest).await;
