@@ -114,6 +114,13 @@ async fn the_sixth_waits_for_a_place_and_is_created_when_one_is_free() {
     assert_eq!(condition(&queued, "Ready"), Some(("False".into(), "QuotaExceeded".into())));
     assert_eq!(condition(&queued, "Stalled"), None, "waiting is no failure");
     assert_eq!(queued.status.as_ref().unwrap().queue.as_ref().map(|place| place.position), Some(1));
+    // The line goes by age, which Kubernetes tells in whole seconds.
+    let applied = queued.metadata.creation_timestamp.as_ref().unwrap().0.as_second();
+    eventually("another second has begun", async || {
+        let now = jiff::Timestamp::now().as_second();
+        if now > applied { Ok(()) } else { Err(now.to_string()) }
+    })
+    .await;
     let seventh = world.sync_task("sync-7").apply().await;
     let behind = seventh.wait_phase(Phase::Queued).await;
     assert_eq!(behind.status.unwrap().queue.map(|place| place.position), Some(2));

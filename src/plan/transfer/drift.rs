@@ -100,6 +100,10 @@ fn note_settings(draft: &mut Draft<'_>, remote: &RemoteTask) {
             applied.bandwidth = Some(wanted_text);
         } else {
             draft.drift.bandwidth = applied.bandwidth.as_ref() == Some(&wanted_text);
+            if !draft.drift.bandwidth {
+                // Ours to set. On record before the call: what OMS has from then on is not what was set before.
+                applied.bandwidth = None;
+            }
             differences.push(difference("bandwidthPolicy", &wanted_text, &text(&remote.windows)));
         }
     }
@@ -109,6 +113,9 @@ fn note_settings(draft: &mut Draft<'_>, remote: &RemoteTask) {
             applied.priority = Some(wanted.to_owned());
         } else {
             draft.drift.priority = applied.priority.as_deref() == Some(wanted);
+            if !draft.drift.priority {
+                applied.priority = None;
+            }
             differences.push(difference("priority", wanted, found));
         }
     }

@@ -149,3 +149,13 @@ fn a_record_that_somebody_else_deleted_is_told_and_never_made_again() {
         assert_eq!(drifted(&plan), Some(("True", "DeletedExternally")));
     }
 }
+
+/// Regression: a limit that was taken back right after it was set looked like somebody else's, and stayed.
+#[test]
+fn a_change_that_is_taken_back_before_it_was_seen_is_not_taken_for_somebody_elses() {
+    let (scene, plan) = wants(running(), "50Mi").settled();
+    assert_eq!(plan.step, Step::SetBandwidth(id()));
+    let back = scene.spec(|spec| spec.bandwidth_policy.clear()).remote(limited(50 << 20));
+    let plan = back.settled().1;
+    assert_eq!((plan.step.clone(), drifted(&plan)), (Step::SetBandwidth(id()), None));
+}
