@@ -71,6 +71,11 @@ pub struct SecretKeys {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1, max = 253), regex(pattern = rules::DATA_KEY))]
     pub security_token: Option<String>,
+    /// Key that holds when temporary keys end, as RFC 3339 (`2026-12-01T08:00:00Z`); default `expiration`. The operator tells
+    /// of the end, and uses no keys that have ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(min = 1, max = 253), regex(pattern = rules::DATA_KEY))]
+    pub expiration: Option<String>,
     /// Key that holds an Azure connection string; default `connectionString`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1, max = 253), regex(pattern = rules::DATA_KEY))]

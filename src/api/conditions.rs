@@ -23,6 +23,8 @@ condition_types! {
     CREDENTIALS_READY = "CredentialsReady",
     /// A Secret has other keys than those that the running task was given; present only while true.
     CREDENTIALS_PENDING = "CredentialsPending",
+    /// The temporary keys that the task was given end soon, or have ended; present only while true.
+    CREDENTIALS_EXPIRING = "CredentialsExpiring",
     /// The connection is usable, and still the one that was pinned.
     CONNECTION_READY = "ConnectionReady",
     /// The bandwidth windows of a group wait for its next retry; present only while true.
@@ -161,6 +163,10 @@ reasons! {
     SecretKeyMissing,
     /// The Secret holds temporary keys, and OMS takes permanent ones only for this kind.
     TemporaryKeysNotAllowed,
+    /// The temporary keys end soon, or before the task does.
+    TemporaryKeysEnding,
+    /// The temporary keys have ended.
+    TemporaryKeysEnded,
     /// The keys could be read.
     CredentialsResolved,
     /// The keys in a Secret changed after OMS was given them.

@@ -312,7 +312,7 @@ pub struct CredentialsStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub secret_name: Option<String>,
-    /// When they end, where that is known. The operator renews them before.
+    /// When they end, where that is known. Those of a Secret have to be renewed there before; others the operator renews.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Time")]
     pub valid_until: Option<Time>,

@@ -43,6 +43,9 @@ pub struct Lifecycle {
     /// deleted at OMS is never migrated again by that. Live.
     #[serde(default)]
     pub drift_policy: DriftPolicy,
+    /// What the operator does when the keys in a referenced Secret change while OMS has the task. Live.
+    #[serde(default)]
+    pub on_credential_change: OnCredentialChange,
     /// What condition `Ready` means, to a sync wave or to `kubectl wait`. Live.
     #[serde(default)]
     pub ready_when: ReadyWhen,
@@ -50,4 +53,19 @@ pub struct Lifecycle {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "set"))]
     pub acknowledge: Vec<Acknowledgement>,
+}
+
+/// What changed keys do to a task that OMS has. A relabelled Secret is no change, and every start sends the keys of that
+/// moment whatever this says. A task that failed because of its keys is started again with the new ones, unless this is
+/// `Ignore` or `retry.limit` is 0.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnCredentialChange {
+    /// A task that waits is deleted and created anew, as nothing was copied; one that runs goes on with the keys that OMS
+    /// has, and condition `CredentialsPending` says so.
+    #[default]
+    NextStart,
+    /// As `NextStart`, but a task that runs is stopped and started with the new keys.
+    RestartRunning,
+    /// Nothing.
+    Ignore,
 }

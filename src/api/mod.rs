@@ -43,13 +43,13 @@ pub use connection::{
     ConnectionCredentials, ConnectionSpec, ConnectionStatus, CredentialsSource, CredentialsStatus, Limits,
     PrivacyAgreement,
 };
-pub use lifecycle::Lifecycle;
+pub use lifecycle::{Lifecycle, OnCredentialChange};
 pub use migration_task::{Destination, ListFile, MigrationTask, MigrationTaskSpec, Source, TaskType};
 pub use notification::{
     Notification, NotificationLanguage, NotificationResult, NotificationStatus, NotificationTrigger,
 };
 pub use preparation::{Approval, CheckResult, CheckStatus, PlanStatus, Preflight, PreflightStatus};
-pub use runs::{FormerRun, OnCredentialChange, Retries, Retry, RetryObjects, Runs};
+pub use runs::{FormerRun, Retries, Retry, RetryObjects, Runs};
 pub use span::Span;
 pub use status::{
     ByteCounts, CreateIntent, FailedObjects, Failure, Members, ObjectCounts, ObservedCredentials, Phase,

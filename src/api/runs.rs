@@ -20,23 +20,6 @@ pub struct Runs {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Retry")]
     pub retry: Option<Retry>,
-    /// What the operator does when the keys in a referenced Secret change while the task waits or runs. Live.
-    #[serde(default)]
-    pub on_credential_change: OnCredentialChange,
-}
-
-/// What changed keys do to a task that OMS has. A relabelled Secret is no change, and every start sends the keys of that
-/// moment whatever this says.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnCredentialChange {
-    /// A task that waits is deleted and created anew, as nothing was copied; one that runs goes on with the keys that OMS
-    /// has, and condition `CredentialsPending` says so.
-    #[default]
-    NextStart,
-    /// As `NextStart`, but a task that runs is stopped and started with the new keys.
-    RestartRunning,
-    /// Nothing.
-    Ignore,
 }
 
 /// How a task that failed is started again: by the class of its failure, at growing intervals.

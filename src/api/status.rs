@@ -394,4 +394,8 @@ pub struct ObservedCredentials {
     pub resource_version: String,
     /// Truncated keyed digest of what was sent, and of how OMS was told to keep it.
     pub digest: String,
+    /// When they end, where they are temporary and the Secret says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Time")]
+    pub expires_at: Option<Time>,
 }

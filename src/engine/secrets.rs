@@ -1,6 +1,7 @@
 //! Bucket keys: read with `get` at the moment of use, never kept.
 
 use hmac::{Hmac, KeyInit, Mac};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt};
 use secrecy::{ExposeSecret, SecretString};
@@ -10,6 +11,7 @@ use super::Error;
 use super::kubernetes::bounded;
 use crate::api::conditions::Reason;
 use crate::api::{BucketCredentials, Cdn, CloudType, Crypto, ObservedCredentials, SecretKeys, SecretRef};
+use crate::plan::situation::whole_seconds;
 
 /// Keys of a bucket.
 #[derive(Clone, Debug)]
@@ -74,13 +76,26 @@ pub(super) async fn get(client: &kube::Client, namespace: &str, name: &str) -> R
     bounded(api.get_opt(name), |source| Error::Read { what: "a Secret", source }).await
 }
 
-/// Reads the keys of a bucket. `field` is where the spec names the Secret.
+/// What the keys of a bucket are read for.
+#[derive(Clone, Copy)]
+pub(super) struct Purpose<'a> {
+    /// `source` or `destination`.
+    pub(super) role: &'a str,
+    /// Where the spec names the Secret.
+    pub(super) field: &'a str,
+    /// Key of the digest.
+    pub(super) salt: &'a str,
+    /// Now: keys that have ended are not sent.
+    pub(super) now: Timestamp,
+}
+
+/// Reads the keys of a bucket.
 pub(super) async fn read_bucket(
     client: &kube::Client,
     namespace: &str,
     credentials: &BucketCredentials,
     cloud: CloudType,
-    (role, field, salt): (&str, &str, &str),
+    Purpose { role, field, salt, now }: Purpose<'_>,
 ) -> Result<Result<Read<BucketKeys>, Missing>, Error> {
     let reference = &credentials.secret_ref;
     let Some(secret) = get(client, namespace, &reference.name).await? else {
@@ -114,11 +129,17 @@ pub(super) async fn read_bucket(
             BucketKeys::Pair { access_key, secret_key, security_token }
         }
     };
+    let end = if found.are_temporary() { end_of(&secret, reference, field, now) } else { Ok(None) };
+    let expires_at = match end {
+        Ok(end) => end,
+        Err(missing) => return Ok(Err(missing)),
+    };
     let observed = ObservedCredentials {
         role: role.to_owned(),
         secret_name: reference.name.clone(),
         resource_version: secret.resource_version().unwrap_or_default(),
         digest: found.digest(credentials.crypto.as_ref(), salt),
+        expires_at: expires_at.map(whole_seconds),
     };
     Ok(Ok(Read { keys: found, observed }))
 }
@@ -154,6 +175,7 @@ pub(super) async fn read_cdn(
         secret_name: reference.name.clone(),
         resource_version: secret.resource_version().unwrap_or_default(),
         digest: digest([&found], cdn.crypto.as_ref(), salt),
+        expires_at: None,
     };
     Ok(Ok(Some(Read { keys: found, observed })))
 }
@@ -163,6 +185,36 @@ pub(super) fn value(secret: &Secret, key: &str) -> Option<SecretString> {
     let bytes = secret.data.as_ref()?.get(key)?;
     let text = std::str::from_utf8(&bytes.0).ok()?.trim_end_matches(['\r', '\n']);
     (!text.is_empty()).then(|| SecretString::from(text))
+}
+
+/// When the temporary keys of a Secret end; `None`: it does not say. Keys that have ended are as good as none.
+pub(super) fn end_of(
+    secret: &Secret,
+    reference: &SecretRef,
+    field: &str,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, Missing> {
+    let name = &reference.name;
+    let named = reference.keys.as_ref().and_then(|keys| keys.expiration.as_deref());
+    let key = named.unwrap_or("expiration");
+    match value(secret, key).map(|text| text.expose_secret().trim().parse::<Timestamp>()) {
+        None if named.is_none() => Ok(None),
+        Some(Ok(end)) if end <= now => {
+            let message = format!(
+                "Secret `{name}`, named by `{field}`, holds temporary keys that ended at {end:.0}. Put new ones into it; the \
+                 operator looks again by itself"
+            );
+            Err((Reason::TemporaryKeysEnded, message))
+        }
+        Some(Ok(end)) => Ok(Some(end)),
+        None | Some(Err(_)) => {
+            let message = format!(
+                "Secret `{name}`, named by `{field}`, has no moment under the key `{key}`. Write when the temporary keys end as \
+                 `2026-12-01T08:00:00Z`; the operator looks again by itself"
+            );
+            Err((Reason::SecretKeyMissing, message))
+        }
+    }
 }
 
 /// The words for a Secret that does not exist.

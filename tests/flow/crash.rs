@@ -18,7 +18,7 @@ async fn connected(setup: Setup) -> World {
 }
 
 /// Waits until a fault has struck.
-async fn wait_struck(world: &World) {
+pub(crate) async fn wait_struck(world: &World) {
     eventually("the fault strikes", async || {
         let faults = world.admin("/faults").await;
         let struck =

@@ -27,6 +27,7 @@ mod process;
 mod queue;
 mod rerun;
 mod retry;
+mod rotation;
 mod secrets;
 mod sources;
 mod spec_walk;

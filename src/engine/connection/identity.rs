@@ -84,7 +84,7 @@ impl Engine {
         let version = secret.resource_version().unwrap_or_default();
         let named = Some((reference.name.clone(), version.clone()));
         if !wants_password(reference, secret) {
-            let (credentials, keys) = own_keys(reference, secret)?;
+            let (credentials, keys) = own_keys(reference, secret, self.clock.now())?;
             let own = |keys| OwnKeys { keys, secret: reference.name.clone(), version: version.clone() };
             let bucket_keys = (!credentials.is_temporary()).then(|| own(keys));
             return Ok(Identity { credentials, secret: named, bucket_keys });
@@ -169,7 +169,11 @@ fn read(
     })
 }
 
-fn own_keys(reference: &SecretRef, secret: &Secret) -> Result<(Credentials, BucketKeys), Refusal> {
+fn own_keys(
+    reference: &SecretRef,
+    secret: &Secret,
+    now: Timestamp,
+) -> Result<(Credentials, BucketKeys), Refusal> {
     let names = reference.keys.clone().unwrap_or_default();
     let read = |key: &Option<String>, default: &str| read(reference, secret, key.as_deref(), default);
     let access_key = read(&names.access_key, "accessKey")?;
@@ -178,8 +182,13 @@ fn own_keys(reference: &SecretRef, secret: &Secret) -> Result<(Credentials, Buck
         Some(_) => Some(read(&names.security_token, "securityToken")?),
         None => secrets::value(secret, "securityToken"),
     };
+    let end = match &security_token {
+        Some(_) => secrets::end_of(secret, reference, FIELD, now)
+            .map_err(|(reason, message)| refuse(reason, message))?,
+        None => None,
+    };
     let credentials =
-        Credentials::keys(access_key.expose_secret(), secret_key.clone(), security_token.clone());
+        Credentials::keys_until(access_key.expose_secret(), secret_key.clone(), security_token.clone(), end);
     Ok((credentials, BucketKeys::Pair { access_key, secret_key, security_token }))
 }
 

@@ -109,12 +109,14 @@ impl<K: Transfer> Pass<'_, K> {
         let settings = &self.engine.settings;
         let policy = self.object.wish().lifecycle.deletion_policy.unwrap_or(settings.policy.deletion_policy);
         let deletes = self.is_deleted() && policy == DeletionPolicy::Delete;
+        // What is stopped to be started with new keys keeps its place.
+        let renews = self.object.status().is_some_and(|status| status.renewing_keys_since.is_some());
         match step {
             Step::Start { id, .. } => {
                 let now = self.engine.clock.now();
                 watched.queue.created(&self.uid(), id, now, &self.engine.waker);
             }
-            Step::Stop(id) if !deletes => watched.queue.vacated(id, &self.engine.waker),
+            Step::Stop(id) if !deletes && !renews => watched.queue.vacated(id, &self.engine.waker),
             Step::Delete(id) => watched.queue.vacated(id, &self.engine.waker),
             _ => {}
         }

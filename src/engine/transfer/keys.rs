@@ -5,12 +5,14 @@ use std::time::Duration;
 use kube::ResourceExt;
 
 use super::{Pass, Transfer};
-use crate::api::conditions::Reason;
+use crate::api::conditions::{Reason, types};
 use crate::api::{self, CloudType};
 use crate::engine::Error;
-use crate::engine::secrets::{self, BucketKeys};
+use crate::engine::secrets::{self, BucketKeys, Purpose};
 use crate::engine::wire::TransferKeys;
 use crate::plan::seen::Keys;
+use crate::plan::situation;
+use crate::plan::transfer::keys_differ;
 
 impl<K: Transfer> Pass<'_, K> {
     /// Reads the keys of a task that OMS has when a Secret has another version than the one that was sent, once for each
@@ -19,9 +21,8 @@ impl<K: Transfer> Pass<'_, K> {
         let Some(status) = self.object.status().filter(|status| status.task_id.is_some()) else {
             return Ok(());
         };
-        let wish = self.object.wish();
-        let heeds = |runs: &api::Runs| runs.on_credential_change != api::OnCredentialChange::Ignore;
-        if self.is_deleted() || !wish.runs.is_some_and(heeds) {
+        let ignores = self.object.lifecycle().on_credential_change == api::OnCredentialChange::Ignore;
+        if self.is_deleted() || ignores {
             return Ok(());
         }
         let meta = self.object.meta();
@@ -56,26 +57,37 @@ impl<K: Transfer> Pass<'_, K> {
         };
         let moved = versions.iter().any(|(role, version)| sent(role) != Some(version.as_str()));
         if moved && (asked || versions != self.memory.keys_checked) {
-            self.memory.keys_checked = versions;
             self.read_keys().await?;
+            if self.is_comparison_told() {
+                self.memory.keys_checked = versions;
+            }
         }
         Ok(())
+    }
+
+    /// Whether the status tells what comparing the keys shows. A pass that could not tell it leaves that to the next one.
+    fn is_comparison_told(&self) -> bool {
+        let (Keys::Ready(keys), Some(status)) = (&self.keys, self.object.status()) else { return false };
+        let told = situation::find(&status.conditions, types::CREDENTIALS_PENDING).is_some();
+        let sent = &status.observed_credentials;
+        sent.is_empty() || keys_differ(keys, sent) == told
     }
 
     /// Reads the keys of source, CDN and destination.
     pub(super) async fn read_keys(&mut self) -> Result<(), Error> {
         let namespace = self.object.namespace().unwrap_or_default();
-        let client = &self.engine.client;
+        let (client, now) = (&self.engine.client, self.engine.clock.now());
         let salt = format!("{}/{}", self.engine.settings.cluster_id, self.object.uid().unwrap_or_default());
         let buckets = self.object.buckets();
         let mut observed = Vec::new();
         let mut source_keys = None;
         if let Some((credentials, cloud)) = buckets.source {
-            let place = ("source", "source.credentials.secretRef", salt.as_str());
-            match secrets::read_bucket(client, &namespace, credentials, cloud, place).await? {
+            let field = "source.credentials.secretRef";
+            let purpose = Purpose { role: "source", field, salt: &salt, now };
+            match secrets::read_bucket(client, &namespace, credentials, cloud, purpose).await? {
                 Ok(read) if read.keys.are_temporary() && !K::KIND.takes_temporary_keys() => {
                     let (reason, message) =
-                        secrets::temporary(K::KIND.as_str(), &credentials.secret_ref, place.1);
+                        secrets::temporary(K::KIND.as_str(), &credentials.secret_ref, field);
                     self.keys = Keys::Missing { reason, message };
                     return Ok(());
                 }
@@ -104,12 +116,13 @@ impl<K: Transfer> Pass<'_, K> {
             }
         }
         let destination_keys = if let Some(credentials) = buckets.destination {
-            let place = ("destination", "destination.credentials.secretRef", salt.as_str());
+            let field = "destination.credentials.secretRef";
+            let purpose = Purpose { role: "destination", field, salt: &salt, now };
             let cloud = CloudType::HuaweiCloud;
-            match secrets::read_bucket(client, &namespace, credentials, cloud, place).await? {
+            match secrets::read_bucket(client, &namespace, credentials, cloud, purpose).await? {
                 Ok(read) if read.keys.are_temporary() && !K::KIND.takes_temporary_keys() => {
                     let (reason, message) =
-                        secrets::temporary(K::KIND.as_str(), &credentials.secret_ref, place.1);
+                        secrets::temporary(K::KIND.as_str(), &credentials.secret_ref, field);
                     self.keys = Keys::Missing { reason, message };
                     return Ok(());
                 }
@@ -128,6 +141,7 @@ impl<K: Transfer> Pass<'_, K> {
                 secret_name: own.secret,
                 resource_version: own.version,
                 digest: own.keys.digest(None, &salt),
+                expires_at: None,
             });
             own.keys
         } else {

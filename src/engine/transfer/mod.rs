@@ -35,7 +35,9 @@ use crate::plan::facts::differences;
 use crate::plan::queue::Turn;
 use crate::plan::seen::{Call, Candidate, Described, Keys, Link, Remote, RemoteId, Search, Trouble};
 use crate::plan::token::ObjectMark;
-use crate::plan::transfer::{LookAgain, Plan, Step, View, is_over, of_present_run, plan};
+use crate::plan::transfer::{
+    LookAgain, Plan, Step, View, is_over, may_be_mended_by_keys, of_present_run, plan,
+};
 use crate::plan::wish::Kind;
 use crate::telemetry::EventKind;
 
@@ -210,8 +212,19 @@ impl<K: Transfer> Pass<'_, K> {
         {
             self.engine.projects.get(&key_of(pinned)).of(K::KIND).untrack(&id);
         }
-        // What is at rest needs no memory but our own last write.
-        self.memory = Memory { latest: self.memory.latest.take(), ..Memory::default() };
+        // What is at rest needs no memory but our own last write, and what its Secrets were.
+        self.memory = Memory {
+            latest: self.memory.latest.take(),
+            keys_checked: std::mem::take(&mut self.memory.keys_checked),
+            ..Memory::default()
+        };
+        let mends = |status: &TransferStatus| may_be_mended_by_keys(status, &self.object.wish());
+        if self.object.status().is_some_and(mends)
+            && let Resolved::Link(_, session) = self.engine.resolve(&self.object).await?
+        {
+            self.session = session;
+            self.look_for_rotation().await?;
+        }
         let plan = self.plan(now);
         self.carry_out(plan, now).await
     }
@@ -547,6 +560,7 @@ impl<K: Transfer> Pass<'_, K> {
         report::oversized(self.engine, &self.object, &stored);
         report::told(self.engine, &self.object, &stored, types::DRIFTED, EventKind::Warning);
         report::told(self.engine, &self.object, &stored, types::ADOPTED, EventKind::Normal);
+        report::told(self.engine, &self.object, &stored, types::CREDENTIALS_EXPIRING, EventKind::Warning);
         report::members(self.engine, &self.object, &stored);
         self.memory.latest = Some(stored);
         Ok(Action::requeue(Duration::ZERO))

@@ -121,6 +121,16 @@ fn pause(kind: TroubleKind, count: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::transfer::is_of_keys;
+
+    #[test]
+    fn the_plan_knows_which_failures_are_about_keys() {
+        for number in 0..1_000 {
+            let code = format!("TRF.{number:04}");
+            let cause = failure(code.clone(), String::new()).cause;
+            assert_eq!(is_of_keys(&code), cause == FailureCause::Keys, "{code}");
+        }
+    }
 
     #[test]
     fn pauses_grow_up_to_their_bound() {

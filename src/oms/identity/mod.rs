@@ -123,8 +123,18 @@ impl Credentials {
         secret_key: SecretString,
         security_token: Option<SecretString>,
     ) -> Self {
+        Self::keys_until(access_key, secret_key, security_token, None)
+    }
+
+    /// The same, and when they end, where that is known.
+    pub fn keys_until(
+        access_key: impl Into<String>,
+        secret_key: SecretString,
+        security_token: Option<SecretString>,
+        valid_until: Option<Timestamp>,
+    ) -> Self {
         let keys = Keys { access_key: access_key.into(), secret_key, security_token };
-        Self { kind: Kind::Given(Arc::new(Held::given(Proof::Keys(keys)))) }
+        Self { kind: Kind::Given(Arc::new(Held::given(Proof::Keys(keys), valid_until))) }
     }
 
     /// A token of IAM for user name and password, good for one project. Nothing is sent yet.
@@ -169,7 +179,7 @@ impl Credentials {
     /// When what is held now ends, where that is known.
     pub fn valid_until(&self) -> Option<Timestamp> {
         match &self.kind {
-            Kind::Given(_) => None,
+            Kind::Given(held) => held.valid_until,
             Kind::Renewed(renewed) => renewed.renewal.held().and_then(|held| held.valid_until),
         }
     }

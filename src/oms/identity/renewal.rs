@@ -48,11 +48,11 @@ pub(in crate::oms) struct Held {
 }
 
 impl Held {
-    /// Something without an end.
-    pub(super) fn given(proof: Proof) -> Self {
+    /// Something that nobody renews, and when it ends, where that is known.
+    pub(super) fn given(proof: Proof, valid_until: Option<Timestamp>) -> Self {
         Self {
             proof,
-            valid_until: None,
+            valid_until,
             renew_at: None,
             project_id: None,
             obtained: Instant::now(),
@@ -69,10 +69,9 @@ impl Held {
             None => now + WITHOUT_END,
         };
         Self {
-            valid_until: issued.expires_at,
             renew_at: Some(renew_at),
             project_id: issued.project_id,
-            ..Self::given(issued.proof)
+            ..Self::given(issued.proof, issued.expires_at)
         }
     }
 

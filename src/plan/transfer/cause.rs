@@ -41,6 +41,12 @@ pub(super) fn of(code: &str) -> Option<(&'static str, &'static str)> {
     })
 }
 
+/// Whether a task failed because of the keys of a bucket or what they may do (task failure causes).
+pub fn is_of_keys(code: &str) -> bool {
+    let number = code.strip_prefix("TRF.").and_then(|number| number.parse::<u16>().ok());
+    matches!(number, Some(15 | 20 | 22 | 24..=31 | 51 | 52 | 54 | 57 | 151..=154 | 161))
+}
+
 /// The field of the spec that OMS means by a parameter of its request (`dst_node.save_prefix`).
 pub(super) fn field_named(parameter: &str) -> String {
     let path: Vec<_> = parameter

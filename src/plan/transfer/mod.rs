@@ -224,6 +224,9 @@ pub fn is_over(meta: &ObjectMeta, wish: &Wish<'_>, status: Option<&TransferStatu
     ended && !asked && !notification::is_awaited(status) && rerun::wanted(wish, status).is_none()
 }
 
+pub use cause::is_of_keys;
+pub use credentials::differ as keys_differ;
+pub use credentials::may_mend as may_be_mended_by_keys;
 pub use notification::words as notification_failed;
 pub use pause::Pause;
 pub use preflight::judge as judge_check;
@@ -423,14 +426,7 @@ impl<'a> Draft<'a> {
     /// Whether the keys that were read differ from those that were sent last.
     fn keys_changed(&self) -> bool {
         let Keys::Ready(keys) = self.view.keys else { return false };
-        keys.len() != self.status.observed_credentials.len()
-            || keys.iter().any(|key| {
-                !self
-                    .status
-                    .observed_credentials
-                    .iter()
-                    .any(|sent| sent.role == key.role && sent.digest == key.digest)
-            })
+        credentials::differ(keys, &self.status.observed_credentials)
     }
 
     /// Notes which keys are about to be sent; a relabelled Secret is no change.
@@ -466,6 +462,7 @@ impl<'a> Draft<'a> {
         self.status.observed_generation = generation;
         self.status.last_handled_reconcile_at = self.requested().cloned();
         rerun::tell(&mut self, situation.row);
+        credentials::tell_end(&mut self, situation.row);
         self.status.conditions =
             situation::conditions(&self.status.conditions, &situation, verdict, generation, self.view.now);
         for condition in &mut self.status.conditions {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Draft, LookAgain, Plan, Step, cause, later, notification, run, words};
 use crate::api::conditions::Reason;
-use crate::api::{Failure, NotificationTrigger, Phase, Retries, Retry, RetryObjects};
+use crate::api::{Failure, NotificationTrigger, OnCredentialChange, Phase, Retries, Retry, RetryObjects};
 use crate::plan::seen::{Call, FailureCause, Keys, RemoteFailure, RemoteTask, Trouble};
 use crate::plan::situation::{Row, Situation, whole_seconds};
 
@@ -29,7 +29,14 @@ enum Verdict {
 }
 
 /// What a task that failed needs: its next start, or the words for its end.
-pub(super) fn plan(mut draft: Draft<'_>, remote: &RemoteTask, held_since: Option<super::Time>) -> Plan {
+///
+/// `held_since`: since when it is suspended; `mended_at`: when keys changed that had failed it.
+pub(super) fn plan(
+    mut draft: Draft<'_>,
+    remote: &RemoteTask,
+    held_since: Option<super::Time>,
+    mended_at: Option<super::Time>,
+) -> Plan {
     let failure = remote.failure.clone().unwrap_or_default();
     let asked = draft.wish().runs.and_then(|runs| runs.retry);
     let due = draft.status.next_attempt_at.as_ref().map(|at| at.0);
@@ -37,6 +44,9 @@ pub(super) fn plan(mut draft: Draft<'_>, remote: &RemoteTask, held_since: Option
     if started {
         count(&mut draft);
     }
+    // New keys are worth one start, and what comes of it counts.
+    let by_keys = failure.cause == FailureCause::Keys;
+    draft.status.renewing_keys_since = mended_at.filter(|_| by_keys && due.is_some() && !started);
     let verdict = verdict(&draft, remote, &failure, asked);
     draft.status.failure = Some(Failure {
         code: failure.code.clone(),
@@ -46,6 +56,7 @@ pub(super) fn plan(mut draft: Draft<'_>, remote: &RemoteTask, held_since: Option
     });
     if let Verdict::Never(reason, what) = verdict {
         draft.status.next_attempt_at = None;
+        draft.status.renewing_keys_since = None;
         let message = format!("{}. {what}", said(&failure, remote));
         return notification::conclude(
             draft,
@@ -109,17 +120,20 @@ fn only_failed(asked: Option<Retry>, remote: &RemoteTask) -> bool {
 
 fn verdict(draft: &Draft<'_>, remote: &RemoteTask, failure: &RemoteFailure, asked: Option<Retry>) -> Verdict {
     let code = failure.code.as_str();
+    let is_mended = draft.status.renewing_keys_since.is_some();
     let new_object = "Create another object with a spec that can work, and delete this one";
     match asked {
-        None if is_of_surroundings(remote, failure) => Verdict::Again,
+        None if is_of_surroundings(remote, failure) || is_mended => Verdict::Again,
         None if failure.cause == FailureCause::Spec => {
             Verdict::Never(Reason::TaskFailed, format!("The spec cannot work as it is. {new_object}"))
         }
         None => Verdict::Never(
             Reason::TaskFailed,
-            "Mend the cause, then set `spec.retry` to have the task started again, or `spec.rerun` to a new word to \
-             migrate again as a new task"
-                .to_owned(),
+            format!(
+                "{}, then set `spec.retry` to have the task started again, or `spec.rerun` to a new word to migrate again as a \
+                 new task",
+                mend(draft, failure)
+            ),
         ),
         Some(_) if failure.cause == FailureCause::Spec => {
             Verdict::Never(Reason::RetryNotPossible, format!("A retry would fail the same way. {new_object}"))
@@ -129,15 +143,16 @@ fn verdict(draft: &Draft<'_>, remote: &RemoteTask, failure: &RemoteFailure, aske
             "OMS cannot go on with this task. Set `spec.rerun` to a new word to migrate again as a new task"
                 .to_owned(),
         ),
-        Some(retry) if made(draft) >= retry.limit => Verdict::Never(
+        Some(retry) if made(draft) >= retry.limit && !(is_mended && retry.limit > 0) => Verdict::Never(
             Reason::RetryLimitReached,
             if retry.limit == 0 {
                 "`spec.retry.limit` is 0, so the operator does not start it again. Mend the cause, then raise the limit"
                     .to_owned()
             } else {
                 format!(
-                    "All retries that `spec.retry.limit` allows were made: {}. Mend the cause, then raise the limit",
-                    retry.limit
+                    "All retries that `spec.retry.limit` allows were made: {}. {}, then raise the limit",
+                    retry.limit,
+                    mend(draft, failure)
                 )
             },
         ),
@@ -153,6 +168,16 @@ fn verdict(draft: &Draft<'_>, remote: &RemoteTask, failure: &RemoteFailure, aske
             ),
             _ => Verdict::Again,
         },
+    }
+}
+
+/// What the owner of a task does first that stays failed.
+fn mend(draft: &Draft<'_>, failure: &RemoteFailure) -> &'static str {
+    let heeds = draft.wish().lifecycle.on_credential_change != OnCredentialChange::Ignore;
+    if failure.cause == FailureCause::Keys && heeds {
+        "Put other keys into the Secret, with which the operator starts it again by itself; or mend the cause"
+    } else {
+        "Mend the cause"
     }
 }
 

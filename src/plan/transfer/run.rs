@@ -24,7 +24,14 @@ pub(super) fn plan(mut draft: Draft<'_>) -> Plan {
         return rerun::begin(draft, word, ended);
     }
     if super::is_over(draft.view.meta, draft.wish(), draft.view.stored) {
-        return over(draft);
+        if !credentials::may_mend(&draft.status, draft.wish()) {
+            return over(draft);
+        }
+        if draft.keys_changed() {
+            return credentials::mend(draft);
+        }
+        let again = LookAgain::after(draft.view.policy.secret_check_interval);
+        return Plan { look_again: again, ..over(draft) };
     }
     draft.tell_link();
     if let Link::Down { .. } = draft.view.link {
@@ -48,7 +55,8 @@ pub(super) fn plan(mut draft: Draft<'_>) -> Plan {
         Remote::Pending => {
             // The lists leave out what a sync task counts, and there are few of them.
             let is_sync = draft.wish().kind == Kind::SyncTask;
-            if draft.suspended() || is_sync || super::has_ended(&draft.stored()) {
+            let is_mended = draft.status.renewing_keys_since.is_some();
+            if draft.suspended() || is_sync || is_mended || super::has_ended(&draft.stored()) {
                 draft.keep(Step::Show, None)
             } else {
                 Plan { status: draft.status, step: Step::Rest, look_again: None }
@@ -193,7 +201,10 @@ pub(super) fn ended(draft: &mut Draft<'_>, remote: &RemoteTask) {
 pub(super) fn succeeded(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
     ended(&mut draft, remote);
     draft.status.failure = None;
-    draft.status.next_attempt_at = None;
+    if draft.status.next_attempt_at.take().is_some() {
+        // It was started again, and nobody saw it run.
+        retry::count(&mut draft);
+    }
     let counters = &remote.counters;
     let situation = if counters.failed > 0 {
         let list = remote
@@ -215,11 +226,12 @@ pub(super) fn succeeded(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
 
 fn failed(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
     let held_since = draft.status.suspended_at.clone();
+    let mended_at = draft.status.renewing_keys_since.clone();
     ended(&mut draft, remote);
     if let Some(word) = rerun::wanted(draft.wish(), &draft.status) {
         return rerun::begin(draft, word, Phase::Failed);
     }
-    retry::plan(draft, remote, held_since)
+    retry::plan(draft, remote, held_since, mended_at)
 }
 
 /// Starts a stopped or failed task, with keys that are on record first.

@@ -1,6 +1,6 @@
 //! What is different about a sync task: it has no end and no progress, it synchronizes or it is stopped.
 
-use super::{Draft, LookAgain, Plan, Step, drift, queue, run};
+use super::{Draft, LookAgain, Plan, Step, credentials, drift, queue, run};
 use crate::api::SyncStatistics;
 use crate::api::conditions::Reason;
 use crate::plan::seen::{MonthCounters, RemoteState, RemoteTask};
@@ -37,8 +37,18 @@ pub(super) fn known(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
             draft.status.suspended_at = None;
             draft.status.failure = None;
             draft.status.next_attempt_at = None;
+            if run::held(&draft).is_none()
+                && let Some((situation, step)) = credentials::renew(&mut draft, remote)
+            {
+                return credentials::carry_out(draft, situation, step);
+            }
             let message = "OMS copies the objects that SyncEvents name";
-            draft.finish(Situation::new(Row::Synchronizing, Reason::Synchronizing, message), Step::Rest, None)
+            let again = credentials::look_again(&draft);
+            draft.finish(
+                Situation::new(Row::Synchronizing, Reason::Synchronizing, message),
+                Step::Rest,
+                again,
+            )
         }
         _ => {
             let message = "OMS tells of a state of the sync task that the operator does not know. Nothing to do; it \

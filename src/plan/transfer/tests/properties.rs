@@ -269,7 +269,7 @@ prop_compose! {
         spec.lifecycle.ready_when = ready_when;
         spec.priority = priority;
         spec.runs.rerun = rerun.map(Into::into);
-        spec.runs.on_credential_change = on_change;
+        spec.lifecycle.on_credential_change = on_change;
         spec.runs.retry = retry.map(|(limit, objects)| Retry { limit, objects });
         spec.enable_restore = restore;
         let window = BandwidthWindow { start: "08:00".into(), end: "20:00".into(), max_bandwidth: ByteRate("50Mi".into()) };

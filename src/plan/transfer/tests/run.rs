@@ -298,6 +298,14 @@ fn a_task_that_its_surroundings_failed_is_started_again_at_growing_intervals() {
 }
 
 #[test]
+fn a_start_that_was_seen_only_when_it_had_succeeded_counts_too() {
+    let failed = scene().recorded().remote(failed_with("TRF.0001")).settled().0;
+    assert!(failed.stored().next_attempt_at.is_some());
+    let (_, plan) = failed.now(70).remote(remote(RemoteState::Succeeded)).settled();
+    assert_eq!((plan.status.retries.unwrap().made, plan.status.next_attempt_at), (1, None));
+}
+
+#[test]
 fn a_start_that_was_seen_running_counts_too() {
     let (mut scene, _) = failing().settled();
     scene.now = at(60);

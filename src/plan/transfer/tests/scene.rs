@@ -70,6 +70,7 @@ pub(super) fn keys(digest: &str) -> Vec<ObservedCredentials> {
             secret_name: format!("{role}-keys"),
             resource_version: "1".into(),
             digest: digest.into(),
+            expires_at: None,
         })
         .to_vec()
 }

@@ -5,19 +5,20 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::json;
 
-use super::scene::{Scene, at, id, mark, pinned, remote, scene, trouble};
+use super::scene::{Scene, at, condition, id, keys, mark, pinned, remote, scene, trouble};
 use crate::api::conditions::types;
-use crate::api::{Phase, SyncTask, SyncTaskSpec};
+use crate::api::{OnCredentialChange, Phase, SyncTask, SyncTaskSpec};
 use crate::plan::queue::{Place, Turn};
 use crate::plan::seen::{
-    Call, Candidate, Delivered, Link, LinkUp, MonthCounters, Remote, RemoteState, RemoteTask, TroubleKind,
+    Call, Candidate, Delivered, Keys, Link, LinkUp, MonthCounters, Remote, RemoteState, RemoteTask,
+    TroubleKind,
 };
 use crate::plan::situation;
 use crate::plan::transfer::{Plan, Step, View, plan};
 use crate::plan::wish::Wish;
 
-fn sync_task(suspended: bool) -> SyncTask {
-    let spec: SyncTaskSpec = serde_json::from_value(json!({
+fn sync_task(suspended: bool, on_change: OnCredentialChange) -> SyncTask {
+    let mut spec: SyncTaskSpec = serde_json::from_value(json!({
         "source": {
             "cloudType": "AWS", "region": "eu-west-1", "bucket": "photos",
             "credentials": { "secretRef": { "name": "source-keys" } },
@@ -26,15 +27,19 @@ fn sync_task(suspended: bool) -> SyncTask {
         "suspend": suspended,
     }))
     .unwrap();
+    spec.lifecycle.on_credential_change = on_change;
     SyncTask::new("photos", spec)
 }
 
 /// Plans for a SyncTask with what a scene has of everything but the spec.
 fn decide(scene: &Scene, suspended: bool) -> Plan {
-    let task = sync_task(suspended);
+    decide_about(scene, &sync_task(suspended, OnCredentialChange::default()))
+}
+
+fn decide_about(scene: &Scene, task: &SyncTask) -> Plan {
     plan(&View {
         meta: &scene.task.metadata,
-        wish: &Wish::from(&task),
+        wish: &Wish::from(task),
         stored: scene.task.status.as_ref(),
         now: scene.now,
         policy: &scene.policy,
@@ -111,6 +116,34 @@ fn suspended_it_is_stopped_and_resumed_it_takes_a_place_before_it_is_started() {
     assert_eq!(queued.status.queue.as_ref().map(|place| place.position), Some(2));
     assert_eq!(queued.status.connection, Some(pinned()), "it stays with its connection");
     assert_eq!(decide(&held(), false).step, Step::Start { id: id(), only_failed: false });
+}
+
+/// At work, with other keys in a Secret than those that were sent.
+fn rotated() -> Scene {
+    standing(RemoteState::Synchronizing).with(|scene| scene.keys = Keys::Ready(keys("two")))
+}
+
+#[test]
+fn with_new_keys_in_a_secret_it_goes_on_and_says_so_or_is_restarted_and_keeps_its_place() {
+    let plan = decide(&rotated(), false);
+    assert_eq!((plan.step.clone(), ready(&plan).0), (Step::Rest, "True".into()));
+    assert_eq!(condition(&plan, types::CREDENTIALS_PENDING), Some(("True", "CredentialsRotated")));
+    assert!(plan.look_again.is_some(), "Secrets are looked at although nothing changes at OMS");
+
+    let task = sync_task(false, OnCredentialChange::RestartRunning);
+    let plan = decide_about(&rotated(), &task);
+    assert_eq!((&plan.step, ready(&plan).0), (&Step::Stop(id()), "False".into()));
+    let stopped = rotated().status(|status| *status = plan.status).remote(seen(RemoteState::Stopped));
+    let unasked = decide_about(&stopped.clone().with(|scene| scene.turn = None), &task);
+    assert_eq!(unasked.step, Step::Start { id: id(), only_failed: false }, "its place is its own");
+    assert_eq!(unasked.status.observed_credentials, keys("two"));
+    let stored = stopped.status(|status| *status = unasked.status).remote(seen(RemoteState::Synchronizing));
+    let plan = decide_about(&stored, &task);
+    assert_eq!((plan.step.clone(), ready(&plan).0), (Step::Rest, "True".into()));
+    assert_eq!(plan.status.renewing_keys_since, None);
+
+    let plan = decide_about(&rotated(), &sync_task(false, OnCredentialChange::Ignore));
+    assert_eq!((plan.step.clone(), condition(&plan, types::CREDENTIALS_PENDING)), (Step::Rest, None));
 }
 
 #[test]
