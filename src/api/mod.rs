@@ -100,5 +100,15 @@ pub fn crd_files() -> Vec<(String, String)> {
 }
 
 fn crd_yaml(crd: &CustomResourceDefinition) -> String {
-    serde_yaml::to_string(crd).expect("a definition made from our own types is plain JSON")
+    let yaml = serde_yaml::to_string(crd).expect("a definition made from our own types is plain JSON");
+    yaml.lines().map(|line| quoted(line) + "\n").collect()
+}
+
+/// A line whose value means the same in YAML 1.1, which kubectl and helm read: there a bare `Off` is false.
+fn quoted(line: &str) -> String {
+    let value = line.rsplit_once(' ').map_or(line, |(_, value)| value);
+    let head = &line[..line.len() - value.len()];
+    let is_value = head.ends_with("- ") || head.ends_with(": ");
+    let is_boolean = ["y", "n", "yes", "no", "on", "off"].iter().any(|word| word.eq_ignore_ascii_case(value));
+    if is_value && is_boolean { format!("{head}\"{value}\"") } else { line.to_owned() }
 }
