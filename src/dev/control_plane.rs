@@ -30,6 +30,7 @@ pub struct ControlPlane {
     server: String,
     token: String,
     tools: Tools,
+    audit_log: Option<PathBuf>,
     pids: Vec<u32>,
     supervisor: Option<Supervisor>,
 }
@@ -101,6 +102,7 @@ impl Starting {
             server: ready.server,
             token: ready.token,
             tools: Tools::in_folder(ready.tools),
+            audit_log: Some(ready.audit_log),
             pids: ready.pids,
             supervisor: Some(supervisor),
         })
@@ -191,6 +193,7 @@ impl ControlPlane {
             server,
             token,
             tools,
+            audit_log: None,
             pids: Vec::new(),
             supervisor: None,
         })
@@ -219,6 +222,11 @@ impl ControlPlane {
     /// The tools, kubectl among them.
     pub fn tools(&self) -> &Tools {
         &self.tools
+    }
+
+    /// What service accounts asked of the server, one audit event per line; only of a control plane that we started.
+    pub fn audit_log(&self) -> Option<&Path> {
+        self.audit_log.as_deref()
     }
 
     /// A kubectl command on this control plane.

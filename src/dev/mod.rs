@@ -11,6 +11,7 @@ pub mod demo;
 pub mod error;
 pub mod guest;
 pub mod interrupt;
+pub mod kubelet;
 pub mod playground;
 pub mod process;
 pub mod samples;

@@ -40,6 +40,8 @@ pub struct Ready {
     pub token: String,
     /// File with the certificates that sign the server's.
     pub certificate_authority: PathBuf,
+    /// What service accounts asked of the server: one audit event per line.
+    pub audit_log: PathBuf,
     /// The temporary folder: logs and data; removed at the end.
     pub dir: PathBuf,
     /// Folder with kubectl and the servers, for `PATH`.
@@ -53,8 +55,8 @@ pub struct Ready {
 /// What to start.
 #[derive(Clone, Copy, Debug)]
 pub struct Parts {
-    /// With kube-controller-manager, so that namespaces, owner references and service accounts
-    /// are handled.
+    /// With kube-controller-manager, so that namespaces, owner references, service accounts and
+    /// Deployments are handled.
     pub controller_manager: bool,
 }
 
@@ -137,6 +139,7 @@ async fn start_once(oms_dev: &Path, parts: Parts, tools: &Tools) -> Result<Serve
     let token = random_hex(24)?;
     let files = Files::write(&dir, &token)?;
     let kubeconfig = dir.join("kubeconfig");
+    let audit_log = dir.join("audit.log");
     let mut servers = Servers {
         processes: Vec::new(),
         ready: Ready {
@@ -144,6 +147,7 @@ async fn start_once(oms_dev: &Path, parts: Parts, tools: &Tools) -> Result<Serve
             server: server.clone(),
             token: token.clone(),
             certificate_authority: files.certificates.join("apiserver.crt"),
+            audit_log: audit_log.clone(),
             dir: dir.clone(),
             tools: tools.folder().to_owned(),
             kubectl: tools.path(Tool::Kubectl),
@@ -189,6 +193,10 @@ async fn start_once(oms_dev: &Path, parts: Parts, tools: &Tools) -> Result<Serve
         .args(["--disable-admission-plugins", "ServiceAccount", "--service-account-issuer", &server])
         .arg("--cert-dir")
         .arg(&files.certificates)
+        .arg("--audit-policy-file")
+        .arg(&files.audit_policy)
+        .arg("--audit-log-path")
+        .arg(&audit_log)
         .arg("--service-account-key-file")
         .arg(&files.public_key)
         .arg("--service-account-signing-key-file")
@@ -215,7 +223,7 @@ async fn start_once(oms_dev: &Path, parts: Parts, tools: &Tools) -> Result<Serve
         manager.arg("--kubeconfig").arg(&kubeconfig).args([
             "--controllers",
             "namespace-controller,garbage-collector-controller,serviceaccount-token-controller,\
-             serviceaccount-controller",
+             serviceaccount-controller,deployment-controller,replicaset-controller",
             "--use-service-account-credentials=false",
             "--leader-elect=false",
             "--secure-port",
@@ -292,7 +300,21 @@ struct Files {
     signing_key: PathBuf,
     public_key: PathBuf,
     tokens: PathBuf,
+    audit_policy: PathBuf,
 }
+
+/// The requests of service accounts outside of `kube-system`, without their contents: what programs with few rights do.
+const AUDIT_POLICY: &str = "\
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+  - level: None
+    userGroups: [\"system:serviceaccounts:kube-system\"]
+  - level: Metadata
+    userGroups: [\"system:serviceaccounts\"]
+  - level: None
+";
 
 impl Files {
     fn write(dir: &Path, token: &str) -> Result<Self> {
@@ -301,9 +323,11 @@ impl Files {
             signing_key: dir.join("sa.key"),
             public_key: dir.join("sa.pub"),
             tokens: dir.join("tokens.csv"),
+            audit_policy: dir.join("audit-policy.yaml"),
         };
         fs::create_dir(&files.certificates).context("Could not create the certificate folder")?;
         let (private, public) = service_account_key()?;
+        write_private(&files.audit_policy, AUDIT_POLICY.as_bytes())?;
         write_private(&files.signing_key, private.as_bytes())?;
         write_private(&files.public_key, public.as_bytes())?;
         write_private(&files.tokens, format!("{token},admin,admin,\"system:masters\"\n").as_bytes())?;
