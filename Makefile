@@ -49,8 +49,9 @@ dev: programs ## Start the playground; it writes .dev/env and stays until Ctrl-C
 	@exec $(target)/$(call folder_of,$(PROFILE))/oms-dev --end-with-parent playground
 
 .PHONY: crds
-crds: rust ## Write the custom resource definitions to crds/
+crds: rust ## Write the custom resource definitions to crds/ and into the chart
 	cargo run --quiet --bin oms-operator -- crds --output-dir crds
+	cp crds/*.yaml charts/oms-operator/files/crds/
 
 .PHONY: docs
 docs: rust ## Write docs/reference/ from the types, and the index of examples/

@@ -9,7 +9,17 @@ const SIZE_LIMIT: usize = 200 * 1024;
 
 #[test]
 fn the_committed_definitions_are_those_of_the_types() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
+    are_those_of_the_types("crds");
+}
+
+#[test]
+fn the_definitions_of_the_chart_are_those_of_the_types() {
+    // A chart holds only what is in its own folder.
+    are_those_of_the_types("charts/oms-operator/files/crds");
+}
+
+fn are_those_of_the_types(place: &str) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(place);
     let wanted: BTreeMap<String, String> = api::crd_files().into_iter().collect();
     if std::env::var_os("UPDATE_CRDS").is_some() {
         for (name, content) in &wanted {
@@ -24,10 +34,10 @@ fn the_committed_definitions_are_those_of_the_types() {
     assert_eq!(
         committed.keys().collect::<Vec<_>>(),
         wanted.keys().collect::<Vec<_>>(),
-        "crds/ holds other files than the types make; run `make crds`"
+        "{place} holds other files than the types make; run `make crds`"
     );
     for (name, content) in &wanted {
-        assert!(committed[name] == *content, "crds/{name} is out of date; run `make crds`");
+        assert!(committed[name] == *content, "{place}/{name} is out of date; run `make crds`");
     }
 }
 
@@ -38,6 +48,22 @@ fn one_stream_holds_every_definition() {
         assert!(stream.contains(&content));
     }
     assert_eq!(stream.matches("---\n").count(), api::crd_files().len());
+}
+
+#[test]
+fn a_word_that_older_yaml_takes_for_a_boolean_is_quoted() {
+    // kubectl and helm read YAML 1.1: a bare `Off` among the values of a field allowed `"false"` and refused `"Off"`.
+    let words = ["y", "n", "yes", "no", "on", "off"];
+    let mut quoted = 0;
+    for (name, content) in api::crd_files() {
+        for line in content.lines() {
+            let value = line.trim_start().trim_start_matches("- ");
+            let value = value.rsplit_once(": ").map_or(value, |(_, value)| value);
+            assert!(!words.contains(&value.to_ascii_lowercase().as_str()), "{name}: {line}");
+            quoted += usize::from(value == "\"Off\"");
+        }
+    }
+    assert!(quoted >= 3, "`preflight` of three kinds has it");
 }
 
 #[test]

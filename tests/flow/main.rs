@@ -12,6 +12,7 @@ mod approval;
 mod bad_input;
 mod cdn;
 mod chaos;
+mod chart;
 mod connections;
 mod crash;
 mod credentials;

@@ -96,6 +96,8 @@ pub(crate) struct Setup {
     pub(crate) operator: Option<OperatorFlags>,
     /// Whether the Connection and the three Secrets are made.
     pub(crate) connected: bool,
+    /// Whether the definitions are installed.
+    pub(crate) defined: bool,
     /// The API server.
     pub(crate) plane: Option<&'static ControlPlane>,
 }
@@ -116,6 +118,7 @@ impl Default for Setup {
             every_cloud: false,
             operator: Some(OperatorFlags::default()),
             connected: true,
+            defined: true,
             plane: None,
         }
     }
@@ -162,6 +165,12 @@ impl Setup {
     pub(crate) fn unconnected(mut self) -> Self {
         self.connected = false;
         self
+    }
+
+    /// Installs no definitions: something else does, on an API server of the test's own.
+    pub(crate) fn undefined(mut self) -> Self {
+        self.defined = false;
+        self.unconnected().unoperated()
     }
 
     /// Builds the world.
@@ -211,7 +220,9 @@ impl World {
             None => tokio::task::spawn_blocking(|| ControlPlane::shared(oms_dev())).await.unwrap().unwrap(),
         };
         let client = plane.client().await.unwrap();
-        install_definitions(plane, &client).await;
+        if setup.defined {
+            install_definitions(plane, &client).await;
+        }
         let namespace = unique_namespace();
         create_namespace(&client, &namespace).await;
 

@@ -1,0 +1,6 @@
+//! The chart as people use it: real helm, a real API server with the Deployment's controllers, and the operator in its pods
+//! under the rights that the chart gives it.
+
+mod install;
+mod release;
+mod rights;

@@ -1,0 +1,146 @@
+//! A release of the chart, with a kubelet for its pods.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+use k8s_openapi::api::core::v1::{Namespace, Pod};
+use kube::Api;
+use kube::api::{ListParams, Patch, PatchParams};
+use oms_operator::dev::ControlPlane;
+use oms_operator::dev::kubelet::{Kubelet, Machine};
+use oms_operator::dev::tools::{Tool, Tools};
+use serde_json::json;
+
+use crate::world::{Setup, World, eventually, oms_dev};
+
+/// Where the chart is.
+pub(super) fn chart() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/charts/oms-operator"))
+}
+
+/// What makes a release quick enough for a test, and lets it reach the emulator.
+const VALUES: &[&str] = &[
+    "config.pollInterval=200ms",
+    "config.secretCheckInterval=500ms",
+    "config.allowedEndpoints[0]=127.0.0.1",
+    "config.log=info\\,oms_operator=debug",
+    "leaderElection.leaseDuration=3s",
+    "leaderElection.renewDeadline=2s",
+    "leaderElection.retryPeriod=250ms",
+];
+
+/// A namespace of a cluster, into which charts are installed, and whose pods run.
+pub(super) struct Place<'w> {
+    pub(super) world: &'w World,
+    pub(super) namespace: String,
+    pub(super) kubelet: Kubelet,
+    helm: std::path::PathBuf,
+}
+
+/// A world with an API server of its own, on which nothing is installed.
+pub(super) async fn bare(setup: Setup) -> World {
+    let plane = tokio::task::spawn_blocking(|| ControlPlane::start(oms_dev())).await.unwrap().unwrap();
+    let mut setup = setup.undefined();
+    setup.plane = Some(Box::leak(Box::new(plane)));
+    setup.start().await
+}
+
+impl<'w> Place<'w> {
+    /// A namespace with the strictest rules for pods that Kubernetes has.
+    pub(super) async fn new(world: &'w World, namespace: &str) -> Self {
+        let namespaces = Api::<Namespace>::all(world.client.clone());
+        let labels = json!({ "pod-security.kubernetes.io/enforce": "restricted" });
+        let manifest = json!({
+            "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace, "labels": labels },
+        });
+        let apply = PatchParams::apply("flow-test").force();
+        namespaces.patch(namespace, &apply, &Patch::Apply(&manifest)).await.unwrap();
+        let images = BTreeMap::from([("oms-operator".to_owned(), env!("CARGO_BIN_EXE_oms-operator").into())]);
+        let machine = Machine {
+            oms_dev: oms_dev().to_owned(),
+            images,
+            kubeconfig: world.plane.kubeconfig().to_owned(),
+            folder: world.folder().join(namespace),
+            environment: vec![("NO_PROXY".into(), "127.0.0.0/8,localhost".into())],
+        };
+        let kubelet = Kubelet::start(world.client.clone(), namespace, machine);
+        let tools = tokio::task::spawn_blocking(|| Tools::resolve(oms_dev(), &[Tool::Helm])).await.unwrap();
+        Self { world, namespace: namespace.to_owned(), kubelet, helm: tools.unwrap().path(Tool::Helm) }
+    }
+
+    /// Runs helm, and says whether it succeeded and what it printed.
+    pub(super) async fn try_helm(&self, arguments: &[&str]) -> (bool, String) {
+        let mut command = Command::new(&self.helm);
+        command
+            .env("KUBECONFIG", self.world.plane.kubeconfig())
+            // Its caches are not the user's.
+            .env("HELM_CACHE_HOME", self.world.folder().join("helm"))
+            .args(arguments)
+            .args(["--namespace", &self.namespace]);
+        let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// Runs helm, which has to succeed.
+    pub(super) async fn helm(&self, arguments: &[&str]) -> String {
+        let (succeeded, output) = self.try_helm(arguments).await;
+        if !succeeded {
+            self.tell();
+        }
+        assert!(succeeded, "helm {arguments:?} failed: {output}");
+        output
+    }
+
+    /// `helm install` or `helm upgrade`, waiting as Helm waits, with further arguments.
+    pub(super) async fn deploy(&self, verb: &str, name: &str, further: &[&str]) -> String {
+        let chart = chart().to_str().unwrap();
+        let mut arguments = vec![verb, name, chart, "--wait", "--timeout", "80s"];
+        for value in VALUES {
+            arguments.extend(["--set", value]);
+        }
+        arguments.extend(further);
+        self.helm(&arguments).await
+    }
+
+    /// The pods, each with whether it is ready.
+    pub(super) async fn pods(&self) -> BTreeMap<String, bool> {
+        let pods = Api::<Pod>::namespaced(self.world.client.clone(), &self.namespace);
+        let pods = pods.list(&ListParams::default()).await.unwrap();
+        let ready = |pod: &Pod| {
+            let conditions =
+                pod.status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default();
+            conditions.iter().any(|told| told.type_ == "Ready" && told.status == "True")
+        };
+        pods.iter().map(|pod| (pod.metadata.name.clone().unwrap(), ready(pod))).collect()
+    }
+
+    /// Waits until no pod and no process is left.
+    pub(super) async fn wait_empty(&self) {
+        eventually("no pod is left", async || {
+            let (pods, processes) = (self.pods().await, self.kubelet.processes());
+            if pods.is_empty() && processes.is_empty() {
+                Ok(())
+            } else {
+                Err(format!("{pods:?} {processes:?}"))
+            }
+        })
+        .await;
+    }
+
+    /// The log of a pod.
+    pub(super) fn log(&self, pod: &str) -> String {
+        let path = self.world.folder().join(&self.namespace).join(pod).join("log");
+        std::fs::read_to_string(path).unwrap_or_default()
+    }
+
+    /// What the pods said, for a test that fails.
+    fn tell(&self) {
+        for pod in self.kubelet.processes().keys() {
+            let log = self.log(pod);
+            let lines: Vec<_> = log.lines().collect();
+            eprintln!("--- end of the log of {pod}\n{}", lines[lines.len().saturating_sub(20)..].join("\n"));
+        }
+    }
+}
