@@ -10,7 +10,7 @@ use crate::api::{ManagementPolicy, Phase, TransferStatus};
 use crate::plan::claims::Claim;
 use crate::plan::seen::{Candidate, Described, Link, LinkUp, Whole};
 use crate::plan::situation::{self, Row, Situation, whole_seconds};
-use crate::plan::wish::Wish;
+use crate::plan::wish::{Kind, Wish};
 
 /// Between two looks at an ID that OMS does not know.
 const LOOK: Duration = Duration::from_mins(5);
@@ -28,8 +28,8 @@ pub(super) fn is_wanted(draft: &Draft<'_>) -> bool {
         }
 }
 
-/// Whether a task that is over has to be looked at nevertheless: what is only observed may be started by its owner, and
-/// an edited spec is compared again.
+/// Whether a task that is over has to be looked at nevertheless: what is only observed may be started by its owner, an
+/// edited spec is compared again, and the tasks of a group that had ended before it was adopted are counted once.
 pub(super) fn wants_look(meta: &ObjectMeta, status: &TransferStatus, wish: &Wish<'_>) -> bool {
     if wish.adopt.is_none() || status.adopted != Some(true) {
         return false;
@@ -38,7 +38,8 @@ pub(super) fn wants_look(meta: &ObjectMeta, status: &TransferStatus, wish: &Wish
     let gone = situation::find(&status.conditions, types::READY)
         .is_some_and(|ready| ready.reason == Reason::RemoteTaskGone.as_str());
     let edited = meta.generation.is_some_and(|generation| generation != status.observed_generation);
-    !gone && (edited || observes && status.phase == Some(Phase::Failed))
+    let uncounted = wish.kind == Kind::TaskGroup && status.members.is_none();
+    !gone && (edited || uncounted || observes && status.phase == Some(Phase::Failed))
 }
 
 /// Plans for an object that is about the task of `spec.adopt`.

@@ -37,7 +37,7 @@ pub(super) fn is_count_due(draft: &Draft<'_>, remote: &RemoteTask) -> bool {
     );
     let is_told = remote.members.as_ref().is_some_and(|members| members.failed == 0);
     // A stop does not wait for a count.
-    let is_stopped_first = draft.suspended() && remote.state == RemoteState::Running;
+    let is_stopped_first = draft.suspended() && !draft.observes() && remote.state == RemoteState::Running;
     // One that is being adopted is counted once it is on record.
     let is_recorded = draft.stored().task_id.as_deref() == Some(remote.id.as_str());
     if !is_group(draft) || !has_tasks || is_told || is_stopped_first || !is_recorded {
@@ -62,7 +62,7 @@ pub(super) fn next_count(draft: &Draft<'_>, remote: &RemoteTask) -> Option<LookA
     LookAgain::after(draft.until(due))
 }
 
-/// The group with what is known of its tasks. Tells of these in the status, and of windows that have to wait.
+/// The group with what is known of its tasks. Tells of these in the status.
 pub(super) fn with_members(draft: &mut Draft<'_>, remote: &RemoteTask) -> RemoteTask {
     let mut group = remote.clone();
     let counted = draft.view.census.and_then(|census| census.counted.as_ref());
@@ -85,7 +85,6 @@ pub(super) fn with_members(draft: &mut Draft<'_>, remote: &RemoteTask) -> Remote
     } else if let Some(counted) = counted {
         draft.status.members = Some(counted.members.clone());
     }
-    tell_bandwidth(draft, remote);
     group
 }
 
@@ -132,7 +131,7 @@ pub(super) fn takes_bandwidth(draft: &Draft<'_>, remote: &RemoteTask) -> bool {
 }
 
 /// Says that the windows of a group that failed wait for its retry.
-fn tell_bandwidth(draft: &mut Draft<'_>, remote: &RemoteTask) {
+pub(super) fn tell_bandwidth(draft: &mut Draft<'_>, remote: &RemoteTask) {
     let differs = draft.wish().windows.as_ref().is_some_and(|wanted| *wanted != remote.windows);
     if differs && remote.state == RemoteState::Failed {
         let message = "OMS changes the bandwidth of a group only until it has ended: the windows of `spec.bandwidthPolicy` \

@@ -1,8 +1,6 @@
 //! A task that somebody else owns: status and metrics, and never a call that changes it.
 
-use std::time::Duration;
-
-use super::{Draft, LookAgain, Plan, Step, adopt, retry, run, sync};
+use super::{Draft, LookAgain, Plan, Step, adopt, group, retry, run, sync};
 use crate::api::Failure;
 use crate::api::conditions::{Reason, types};
 use crate::plan::seen::{Link, Remote, RemoteFailure, RemoteState, RemoteTask};
@@ -11,6 +9,16 @@ use crate::plan::wish::Kind;
 
 /// Between two looks at a failed task, in seconds: its owner may start it again.
 const LOOK: u64 = 300;
+
+/// Conditions about what the operator does, or would do, with a task that is its own to change.
+const OF_OWNERS: [&str; 6] = [
+    types::PRIORITY_PENDING,
+    types::BANDWIDTH_PENDING,
+    types::DRIFTED,
+    types::CREDENTIALS_READY,
+    types::CREDENTIALS_PENDING,
+    types::OVERSIZED,
+];
 
 /// Plans for a recorded task that is only looked at.
 pub(super) fn plan(mut draft: Draft<'_>) -> Plan {
@@ -35,6 +43,16 @@ pub(super) fn plan(mut draft: Draft<'_>) -> Plan {
 
 /// Tells what the task does.
 pub(super) fn known(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
+    if group::is_count_due(&draft, remote) {
+        return draft.keep(Step::CountMembers, None);
+    }
+    let group;
+    let remote = if draft.wish().kind == Kind::TaskGroup {
+        group = group::with_members(&mut draft, remote);
+        &group
+    } else {
+        remote
+    };
     if draft.wish().kind == Kind::SyncTask {
         sync::note(&mut draft, remote);
     } else {
@@ -44,10 +62,12 @@ pub(super) fn known(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
     draft.status.next_attempt_at = None;
     draft.status.drift = None;
     draft.status.applied = None;
-    for told in [types::PRIORITY_PENDING, types::DRIFTED, types::CREDENTIALS_READY] {
+    draft.status.renewing_keys_since = None;
+    for told in OF_OWNERS {
         situation::remove(&mut draft.status.conditions, told);
     }
     adopt::tell(&mut draft);
+    let copying;
     let (row, reason, message) = match remote.state {
         RemoteState::Succeeded => return run::succeeded(draft, remote),
         RemoteState::Failed => {
@@ -69,13 +89,14 @@ pub(super) fn known(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
             (Row::Active, Reason::RetryingAtOMS, "OMS checks or retries the task by itself")
         }
         RemoteState::Running | RemoteState::Unknown => {
-            (Row::Active, Reason::Running, "OMS copies the objects")
+            copying = group::copying(&draft);
+            (Row::Active, Reason::Running, copying.as_str())
         }
         RemoteState::Synchronizing => {
             (Row::Synchronizing, Reason::Synchronizing, "OMS copies the objects that it is told of")
         }
         RemoteState::Creating => {
-            (Row::Active, Reason::WaitingAtOMS, "OMS lists the source and creates the tasks of the group")
+            (Row::Active, Reason::CreatingMembers, "OMS lists the source and creates the tasks of the group")
         }
         RemoteState::Deleting => {
             (Row::Stopping, Reason::StoppedExternally, "The owner of the task is deleting it at OMS")
@@ -91,10 +112,12 @@ pub(super) fn known(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
         ),
     };
     draft.status.finished_at = None;
-    draft.status.failure = None;
+    draft.status.failure = group::failure_so_far(&draft, remote);
     draft.status.failed_objects = None;
     draft.status.notification = None;
-    let again = matches!(remote.state, RemoteState::Stopping | RemoteState::Deleting)
-        .then(|| LookAgain { after: Duration::from_secs(2), fresh: true });
+    let again = match remote.state {
+        RemoteState::Stopping | RemoteState::Deleting => LookAgain::fresh(2),
+        _ => group::next_count(&draft, remote),
+    };
     draft.finish(Situation::new(row, reason, message), Step::Rest, again)
 }

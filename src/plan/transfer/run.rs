@@ -152,6 +152,7 @@ pub(super) fn known(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
     let group;
     let remote = if draft.wish().kind == Kind::TaskGroup {
         group = group::with_members(&mut draft, remote);
+        group::tell_bandwidth(&mut draft, remote);
         &group
     } else {
         remote

@@ -1,13 +1,14 @@
 //! Task groups, where they are not as tasks.
 
-use super::super::{LookAgain, Step};
-use super::scene::{Scene, at, condition, message, remote, scene, told, trouble};
+use super::super::{LookAgain, Step, is_over};
+use super::scene::{Scene, at, condition, id, message, remote, scene, told, trouble};
 use crate::api::conditions::types;
-use crate::api::{BandwidthWindow, ByteRate, DeletionPolicy, Members, Phase};
+use crate::api::{AdoptTask, BandwidthWindow, ByteRate, DeletionPolicy, ManagementPolicy, Members, Phase};
 use crate::plan::census::{Census, Counted};
 use crate::plan::seen::{
     Call, Counters, Delivered, RemoteFailure, RemoteState, RemoteTask, TroubleKind, Window,
 };
+use crate::plan::situation;
 use crate::plan::wish::Kind;
 
 /// A group whose ID is on record.
@@ -179,4 +180,51 @@ fn windows_are_set_until_the_group_has_ended_and_then_wait_for_its_retry() {
 fn a_group_has_no_name_and_none_is_recorded() {
     let (_, plan) = counted(group(), 0, RemoteState::Running, 0).remote(seen(RemoteState::Running)).settled();
     assert_eq!(plan.status.task_name, None);
+}
+
+/// A group of somebody else, on record as the one of `spec.adopt`.
+fn adopted(policy: ManagementPolicy) -> Scene {
+    group()
+        .spec(|spec| {
+            spec.adopt = Some(AdoptTask { task_id: id().to_string() });
+            spec.lifecycle.management_policy = policy;
+        })
+        .status(|status| status.adopted = Some(true))
+}
+
+fn foreign(state: RemoteState) -> RemoteTask {
+    RemoteTask { token: None, ..seen(state) }
+}
+
+#[test]
+fn the_tasks_of_an_observed_group_are_counted_as_those_of_our_own() {
+    let observed = || adopted(ManagementPolicy::Observe);
+    for state in [RemoteState::Running, RemoteState::Stopped, RemoteState::Failed, RemoteState::Succeeded] {
+        // Whether it is suspended is its owner's business.
+        let counting = observed().suspended().remote(foreign(state)).plan();
+        assert_eq!(counting.step, Step::CountMembers, "{state:?}");
+        let plan = counted(observed(), 0, state, 1).remote(foreign(state)).settled().1;
+        assert_eq!((plan.status.members, plan.step), (Some(members(3, 1)), Step::Rest), "{state:?}");
+        assert_eq!(situation::find(&plan.status.conditions, types::BANDWIDTH_PENDING), None);
+    }
+    let running = counted(observed(), 0, RemoteState::Running, 1).remote(foreign(RemoteState::Running));
+    let plan = running.clone().now(90).settled().1;
+    assert_eq!(plan.look_again, LookAgain::after(std::time::Duration::from_secs(30)), "the next count");
+    assert!(message(&plan).contains("1 of 3 tasks of the group failed so far"), "{}", message(&plan));
+    assert_eq!(plan.status.failure.unwrap().code, "TRF.0004");
+    assert_eq!(running.now(120).plan().step, Step::CountMembers);
+}
+
+/// Regression: a group that had ended before it was adopted or observed was at rest at once, and never counted.
+#[test]
+fn a_group_that_had_ended_when_it_was_adopted_is_counted_before_it_rests() {
+    for policy in [ManagementPolicy::Manage, ManagementPolicy::Observe] {
+        let ended = adopted(policy).remote(foreign(RemoteState::Succeeded)).status(|status| {
+            status.phase = Some(Phase::Succeeded);
+        });
+        assert_eq!(ended.plan().step, Step::CountMembers, "{policy:?}");
+        let (ended, _) = counted(ended, 0, RemoteState::Succeeded, 0).settled();
+        assert_eq!(ended.stored().members, Some(members(3, 0)), "{policy:?}");
+        assert!(is_over(&ended.task.metadata, &ended.wish(), ended.task.status.as_ref()), "{policy:?}");
+    }
 }

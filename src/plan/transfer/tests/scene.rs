@@ -333,7 +333,7 @@ impl Scene {
     }
 
     /// What the spec asks for; a group has no priority.
-    fn wish(&self) -> Wish<'_> {
+    pub(super) fn wish(&self) -> Wish<'_> {
         let wish = Wish::from(&self.task);
         let priority = wish.priority.filter(|_| self.kind == Kind::MigrationTask);
         Wish { kind: self.kind, priority, ..wish }
