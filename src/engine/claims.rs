@@ -43,7 +43,8 @@ impl Engine {
     /// Whether the task is one that the object created.
     fn made<K: Transfer>(&self, object: &K, id: &RemoteId, token: Option<&Token>) -> bool {
         let recorded = object.status().is_some_and(|status| {
-            status.adopted != Some(true) && status.task_id.as_deref() == Some(id.as_str())
+            let is_it = status.task_id.as_deref().is_some_and(|recorded| id.is_written(recorded));
+            status.adopted != Some(true) && is_it
         });
         recorded
             || token.is_some_and(|token| {
@@ -55,7 +56,7 @@ impl Engine {
     /// Whether the object wants the task for itself; who only looks at it claims nothing.
     fn adopts<K: Transfer>(object: &K, id: &RemoteId) -> bool {
         let left_behind = object.status().is_some_and(|status| status.adopted == Some(false));
-        object.adopt() == Some(id.as_str())
+        object.adopt().is_some_and(|named| id.is_written(named))
             && !left_behind
             && object.lifecycle().management_policy == ManagementPolicy::Manage
     }

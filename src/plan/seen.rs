@@ -35,6 +35,11 @@ impl RemoteId {
         &self.0
     }
 
+    /// Whether a text is this ID, as people may write it: the letters of a UUID have no case.
+    pub fn is_written(&self, text: &str) -> bool {
+        self.0.eq_ignore_ascii_case(text)
+    }
+
     /// The number of a migration task; 0, which OMS never gives, for an ID of another kind.
     pub fn number(&self) -> u64 {
         self.0.parse().unwrap_or_default()

@@ -409,6 +409,8 @@ impl<K: Transfer> Pass<'_, K> {
         let (Some(id), Some((project, _))) = (self.object.adopt(), &self.place) else { return Vec::new() };
         let Some(id) = RemoteId::recorded(K::KIND, id) else { return Vec::new() };
         let seen = self.watched().and_then(|watched| watched.sight(&id));
+        // What was seen of it is kept as OMS writes its ID.
+        let id = self.remote_id().filter(|recorded| recorded.is_written(id.as_str())).unwrap_or(id);
         let token = match (&self.candidate.0, &seen) {
             (Candidate::Found(found), _) => found.task.token.as_ref(),
             (_, Some((Sight::Task(task), _))) => task.token.as_ref(),

@@ -411,13 +411,18 @@ impl<'a> Draft<'a> {
     /// Whether the recorded task is the one of `spec.adopt`, and nobody else has it.
     fn has_adopted(&self) -> bool {
         self.status.adopted == Some(true)
-            && self.wish().adopt.is_some_and(|id| self.status.task_id.as_deref() == Some(id))
+            && self.status.task_id.as_deref().is_some_and(|id| self.is_named(id))
             && self.rival().is_none()
+    }
+
+    /// Whether an ID is that of `spec.adopt`. OMS may write the letters of a UUID in another case than people do.
+    fn is_named(&self, id: &str) -> bool {
+        self.wish().adopt.is_some_and(|named| named.eq_ignore_ascii_case(id))
     }
 
     /// Whether a task carries this object's mark, or was adopted; only such a task may be changed.
     fn owns(&self, task: &RemoteTask) -> bool {
-        if self.has_adopted() && self.wish().adopt == Some(task.id.as_str()) {
+        if self.has_adopted() && self.is_named(task.id.as_str()) {
             return true;
         }
         task.token.as_ref().is_some_and(|token| token.object == *self.view.mark)

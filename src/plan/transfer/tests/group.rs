@@ -6,7 +6,8 @@ use crate::api::conditions::types;
 use crate::api::{AdoptTask, BandwidthWindow, ByteRate, DeletionPolicy, ManagementPolicy, Members, Phase};
 use crate::plan::census::{Census, Counted};
 use crate::plan::seen::{
-    Call, Counters, Delivered, RemoteFailure, RemoteState, RemoteTask, TroubleKind, Window,
+    Call, Candidate, Counters, Delivered, Described, RemoteFailure, RemoteId, RemoteState, RemoteTask,
+    TroubleKind, Window,
 };
 use crate::plan::situation;
 use crate::plan::wish::Kind;
@@ -227,4 +228,24 @@ fn a_group_that_had_ended_when_it_was_adopted_is_counted_before_it_rests() {
         assert_eq!(ended.stored().members, Some(members(3, 0)), "{policy:?}");
         assert!(is_over(&ended.task.metadata, &ended.wish(), ended.task.status.as_ref()), "{policy:?}");
     }
+}
+
+/// Regression: a group that was named with capitals was taken for somebody else's as soon as it was adopted.
+#[test]
+fn the_letters_of_an_id_have_no_case() {
+    let written = |text: &str| {
+        let id = RemoteId::from(text.to_owned());
+        let task = RemoteTask { id, ..foreign(RemoteState::Running) };
+        let described = Described { task: task.clone(), part_of: None, differences: Vec::new() };
+        let scene = scene().with_finalizer().with(|scene| {
+            scene.kind = Kind::TaskGroup;
+            scene.candidate = Candidate::Found(Box::new(described));
+        });
+        let named = AdoptTask { task_id: "67A13D90-5A2C-4A34-9B0B-1F0A7D9E6C2B".into() };
+        let scene = scene.spec(|spec| spec.adopt = Some(named)).settled().0.remote(task);
+        counted(scene.with(|scene| scene.candidate = Candidate::NotRead), 0, RemoteState::Running, 0)
+    };
+    let plan = written("67a13d90-5a2c-4a34-9b0b-1f0a7d9e6c2b").settled().1;
+    assert_eq!((told(&plan).0, told(&plan).1), (Phase::Running, "Running"));
+    assert_eq!(told(&written("another").settled().1).1, "ForeignTask");
 }
