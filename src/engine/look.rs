@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::project::Project;
-use super::wake::Waker;
+use super::wake::{Target, Waker};
 use super::watched::{Scan, Sight, Watched};
 use super::{Clock, Engine, remote, sync_tasks, wire};
 use crate::oms::{self, Client, Urgency};
@@ -79,14 +79,14 @@ async fn poll_with(
                     marked.entry(token.object.clone()).or_default().push(task.clone());
                 }
                 if missing.remove(&task.id) {
-                    watched.record(&task.id.clone(), Sight::Task(Box::new(task)), at, Some(waker));
+                    watched.record(&task.id.clone(), Sight::Task(Box::new(task)), at, waker, None);
                 }
             }
         }
         watched.set_marked(marked, waker);
     }
     for id in missing {
-        show(kind, watched, client, &id, clock, Urgency::Poll, Some(waker)).await?;
+        show(kind, watched, client, &id, clock, Urgency::Poll, (waker, None)).await?;
     }
     Ok(tracked.len())
 }
@@ -130,7 +130,7 @@ fn states(kind: Kind, tracked: &[(RemoteId, Option<RemoteState>)]) -> Vec<Remote
     wanted
 }
 
-/// Reads one task.
+/// Reads one task. News wakes the objects that are about it, but for the one that looked itself.
 pub(super) async fn show(
     kind: Kind,
     watched: &Watched,
@@ -138,7 +138,7 @@ pub(super) async fn show(
     id: &RemoteId,
     clock: &Clock,
     urgency: Urgency,
-    waker: Option<&Waker>,
+    (waker, looked): (&Waker, Option<&Target>),
 ) -> Result<(), oms::Error> {
     let at = clock.now();
     let sight = match remote::show(kind, client, id, urgency).await {
@@ -149,7 +149,7 @@ pub(super) async fn show(
     if kind == Kind::SyncTask {
         watched.note_counted(id, at);
     }
-    watched.record(id, sight, at, waker);
+    watched.record(id, sight, at, waker, looked);
     Ok(())
 }
 

@@ -242,6 +242,7 @@ impl Engine {
         for project in self.projects.all() {
             for kind in Kind::ALL {
                 project.of(kind).queue.retain(&object_exists);
+                project.of(kind).retain(&object_exists);
             }
         }
         lock(&self.failures).retain(|uid, _| object_exists(uid));

@@ -256,7 +256,7 @@ impl Pass<'_> {
                 if trouble.kind == TroubleKind::Conflict {
                     // It stands otherwise than its object says: the look wakes that, and its new status wakes us.
                     let (kind, clock) = (Kind::SyncTask, &self.engine.clock);
-                    let (watched, waker) = (place.project.of(kind), Some(&self.engine.waker));
+                    let (watched, waker) = (place.project.of(kind), (&self.engine.waker, None));
                     let looked =
                         look::show(kind, watched, &place.client, id, clock, Urgency::User, waker).await;
                     if let Err(error) = looked {

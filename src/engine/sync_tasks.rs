@@ -38,7 +38,7 @@ pub(super) async fn poll(
         }
         if let Some(id) = unseen.take(&task.id) {
             task.month = watched.month(id);
-            watched.record(id, Sight::Task(Box::new(task)), at, Some(waker));
+            watched.record(id, Sight::Task(Box::new(task)), at, waker, None);
         }
     }
     watched.set_marked(marked, waker);
@@ -48,7 +48,7 @@ pub(super) async fn poll(
         counted.is_none_or(|counted| age(counted, at) >= COUNTS_LAST)
     };
     for id in tracked.iter().filter(|id| unseen.contains(id) || old(id)) {
-        look::show(Kind::SyncTask, watched, client, id, clock, Urgency::Poll, Some(waker)).await?;
+        look::show(Kind::SyncTask, watched, client, id, clock, Urgency::Poll, (waker, None)).await?;
     }
     Ok(tracked.len())
 }

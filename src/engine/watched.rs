@@ -37,8 +37,8 @@ pub(super) struct Watched {
 
 #[derive(Default)]
 struct State {
-    /// Unfinished tasks and whom to wake when they change.
-    tracked: HashMap<RemoteId, Target>,
+    /// Unfinished tasks and whom to wake when they change, by UID: several objects can be about one task.
+    tracked: HashMap<RemoteId, HashMap<String, Target>>,
     /// What was seen of them, and when that look began.
     sights: HashMap<RemoteId, (Sight, Timestamp)>,
     /// When sync tasks were asked what they counted.
@@ -60,21 +60,47 @@ struct State {
     scan_waiters: HashSet<Target>,
 }
 
+impl State {
+    /// The objects that are about a task.
+    fn watching(&self, id: &RemoteId) -> impl Iterator<Item = &Target> {
+        self.tracked.get(id).into_iter().flat_map(HashMap::values)
+    }
+
+    /// Forgets what was seen of tasks that nobody watches any more.
+    fn forget_unwatched(&mut self) {
+        let Self { tracked, sights, counted, .. } = self;
+        tracked.retain(|_, watching| !watching.is_empty());
+        sights.retain(|id, _| tracked.contains_key(id));
+        counted.retain(|id, _| tracked.contains_key(id));
+    }
+}
+
 impl Watched {
-    /// Watches an unfinished task for an object. Says whether it is new here.
-    pub(super) fn track(&self, id: &RemoteId, target: &Target) {
+    /// Watches an unfinished task for an object.
+    pub(super) fn track(&self, id: &RemoteId, uid: &str, target: &Target) {
         let mut state = self.lock();
-        if !state.tracked.contains_key(id) {
-            state.tracked.insert(id.clone(), target.clone());
+        let watching = state.tracked.entry(id.clone()).or_default();
+        if !watching.contains_key(uid) {
+            watching.insert(uid.to_owned(), target.clone());
         }
     }
 
-    /// Stops watching a task.
-    pub(super) fn untrack(&self, id: &RemoteId) {
+    /// Stops watching a task for an object.
+    pub(super) fn untrack(&self, id: &RemoteId, uid: &str) {
         let mut state = self.lock();
-        state.tracked.remove(id);
-        state.sights.remove(id);
-        state.counted.remove(id);
+        if let Some(watching) = state.tracked.get_mut(id) {
+            watching.remove(uid);
+        }
+        state.forget_unwatched();
+    }
+
+    /// Stops watching for objects that no longer exist: one that only observes goes without a pass.
+    pub(super) fn retain(&self, exists: impl Fn(&str) -> bool) {
+        let mut state = self.lock();
+        for watching in state.tracked.values_mut() {
+            watching.retain(|uid, _| exists(uid));
+        }
+        state.forget_unwatched();
     }
 
     /// The watched tasks with the state in which they were seen last.
@@ -132,16 +158,26 @@ impl Watched {
         self.lock().sights.get(id).cloned()
     }
 
-    /// Records what a look saw that began at `at`; wakes the object when that is news.
-    pub(super) fn record(&self, id: &RemoteId, sight: Sight, at: Timestamp, waker: Option<&Waker>) {
+    /// Records what a look saw that began at `at`; wakes the objects that are about the task when that is news, but for the
+    /// one that looked itself.
+    pub(super) fn record(
+        &self,
+        id: &RemoteId,
+        sight: Sight,
+        at: Timestamp,
+        waker: &Waker,
+        looked: Option<&Target>,
+    ) {
         let mut state = self.lock();
         if state.sights.get(id).is_some_and(|(_, seen_at)| *seen_at > at) {
             return;
         }
         let news = state.sights.get(id).is_none_or(|(seen, _)| *seen != sight);
         state.sights.insert(id.clone(), (sight, at));
-        if news && let (Some(waker), Some(target)) = (waker, state.tracked.get(id)) {
-            waker.wake(target);
+        if news {
+            for target in state.watching(id).filter(|target| Some(*target) != looked) {
+                waker.wake(target);
+            }
         }
     }
 
@@ -149,7 +185,7 @@ impl Watched {
     pub(super) fn set_marked(&self, marked: HashMap<ObjectMark, Vec<RemoteTask>>, waker: &Waker) {
         let mut state = self.lock();
         for tasks in marked.values().filter(|tasks| tasks.len() > 1) {
-            for target in tasks.iter().filter_map(|task| state.tracked.get(&task.id)) {
+            for target in tasks.iter().flat_map(|task| state.watching(&task.id)) {
                 waker.wake(target);
             }
         }
@@ -260,5 +296,64 @@ impl Watched {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::wish::Kind;
+
+    fn target(name: &str) -> Target {
+        Target { kind: Kind::MigrationTask, namespace: "media".into(), name: name.into() }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn sight(state: RemoteState) -> Sight {
+        Sight::Task(Box::new(RemoteTask::numbered(1, state)))
+    }
+
+    /// Regression: of two objects about one task only the first was woken.
+    #[test]
+    fn everybody_about_a_task_is_woken_by_news_but_who_looked() {
+        let (waker, mut queues) = Waker::new();
+        let mut woken = || {
+            let mut names = Vec::new();
+            while let Ok(object) = queues.migration_tasks.try_recv() {
+                names.push(object.name);
+            }
+            names.sort();
+            names
+        };
+        let (watched, id) = (Watched::default(), RemoteId::from(1));
+        for name in ["manager", "observer"] {
+            watched.track(&id, name, &target(name));
+        }
+        watched.record(&id, sight(RemoteState::Running), at(1), &waker, None);
+        assert_eq!(woken(), ["manager", "observer"]);
+        watched.record(&id, sight(RemoteState::Running), at(2), &waker, None);
+        assert_eq!(woken(), Vec::<String>::new(), "nothing new");
+        watched.record(&id, sight(RemoteState::Stopped), at(3), &waker, Some(&target("manager")));
+        assert_eq!(woken(), ["observer"]);
+    }
+
+    /// Regression: an observer goes without a pass, and what it had watched was polled for ever.
+    #[test]
+    fn a_task_is_watched_until_the_last_object_about_it_is_gone() {
+        let (waker, _queues) = Waker::new();
+        let (watched, id) = (Watched::default(), RemoteId::from(1));
+        for uid in ["a", "b"] {
+            watched.track(&id, uid, &target(uid));
+        }
+        watched.record(&id, sight(RemoteState::Running), at(1), &waker, None);
+        watched.untrack(&id, "a");
+        assert!(watched.sight(&id).is_some(), "the other still needs it");
+        watched.retain(|uid| uid == "b");
+        assert_eq!(watched.tracked().len(), 1);
+        watched.retain(|_| false);
+        assert!(watched.tracked().is_empty() && watched.sight(&id).is_none());
     }
 }

@@ -210,7 +210,7 @@ impl<K: Transfer> Pass<'_, K> {
         if let Some(id) = self.remote_id()
             && let Some(pinned) = self.object.status().and_then(|status| status.connection.as_ref())
         {
-            self.engine.projects.get(&key_of(pinned)).of(K::KIND).untrack(&id);
+            self.engine.projects.get(&key_of(pinned)).of(K::KIND).untrack(&id, &self.uid());
         }
         // What is at rest needs no memory but our own last write, and what its Secrets were.
         self.memory = Memory {
@@ -244,7 +244,7 @@ impl<K: Transfer> Pass<'_, K> {
             }
         }
         if let (Some(id), Some(watched)) = (self.remote_id(), self.watched()) {
-            watched.track(&id, &self.target());
+            watched.track(&id, &self.uid(), &self.target());
         }
     }
 
@@ -392,8 +392,9 @@ impl<K: Transfer> Pass<'_, K> {
     async fn show(&mut self) {
         let (Some(id), Some((project, client))) = (self.remote_id(), self.place.clone()) else { return };
         let watched = project.of(K::KIND);
-        let clock = &self.engine.clock;
-        match look::show(K::KIND, watched, &client, &id, clock, Urgency::User, None).await {
+        let (clock, own) = (&self.engine.clock, self.target());
+        let woken = (&self.engine.waker, Some(&own));
+        match look::show(K::KIND, watched, &client, &id, clock, Urgency::User, woken).await {
             Ok(()) => {
                 self.clear_trouble(Call::Look);
                 if matches!(watched.sight(&id), Some((Sight::Gone, _))) {
@@ -408,9 +409,9 @@ impl<K: Transfer> Pass<'_, K> {
     fn claims(&self) -> Vec<Claim> {
         let (Some(id), Some((project, _))) = (self.object.adopt(), &self.place) else { return Vec::new() };
         let Some(id) = RemoteId::recorded(K::KIND, id) else { return Vec::new() };
-        let seen = self.watched().and_then(|watched| watched.sight(&id));
         // What was seen of it is kept as OMS writes its ID.
         let id = self.remote_id().filter(|recorded| recorded.is_written(id.as_str())).unwrap_or(id);
+        let seen = self.watched().and_then(|watched| watched.sight(&id));
         let token = match (&self.candidate.0, &seen) {
             (Candidate::Found(found), _) => found.task.token.as_ref(),
             (_, Some((Sight::Task(task), _))) => task.token.as_ref(),
@@ -467,7 +468,7 @@ impl<K: Transfer> Pass<'_, K> {
                 kubernetes::set_finalizers(&self.api, &self.object, &finalizers).await?;
                 self.engine.metrics.kubernetes_write(K::KIND.as_str(), "patch");
                 if let (Some(id), Some(watched)) = (self.remote_id(), self.watched()) {
-                    watched.untrack(&id);
+                    watched.untrack(&id, &self.uid());
                 }
                 if let Some(left) = abandoned {
                     report::abandoned(self.engine, &self.object, left);
@@ -525,7 +526,8 @@ impl<K: Transfer> Pass<'_, K> {
             && stored.status().is_some_and(|status| status.task_id.as_deref() == Some(found.task.id.as_str()))
         {
             // What was adopted has been looked at just now.
-            watched.record(&found.task.id, Sight::Task(Box::new(found.task.clone())), *at, None);
+            let sight = Sight::Task(Box::new(found.task.clone()));
+            watched.record(&found.task.id, sight, *at, &self.engine.waker, Some(&self.target()));
         }
         let (fresh, old) = (progress(&stored), progress(&self.object));
         if fresh != old {
@@ -554,7 +556,7 @@ impl<K: Transfer> Pass<'_, K> {
             && let (Some(id), Some(watched)) = (self.remote_id(), self.watched())
         {
             // Another attempt, another run, or the next record to delete.
-            watched.untrack(&id);
+            watched.untrack(&id, &self.uid());
             self.memory.started_again_at = None;
         }
         report::transition(self.engine, &self.object, &stored);
