@@ -27,7 +27,9 @@ pub(super) fn known(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
     note(&mut draft, remote);
     match remote.state {
         _ if draft.suspended() => run::suspend(draft, remote),
-        RemoteState::Stopped if draft.status.suspended_at.is_none() => run::stopped(draft, remote),
+        RemoteState::Stopped if draft.status.suspended_at.is_none() && !drift::is_due(&draft) => {
+            run::stopped(draft, remote)
+        }
         // A start takes one of the account's places, as a create does.
         RemoteState::Stopped => match queue::take_turn(draft) {
             Ok(draft) => run::stopped(draft, remote),

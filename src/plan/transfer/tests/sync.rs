@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::scene::{Scene, at, condition, id, keys, mark, pinned, remote, scene, trouble};
 use crate::api::conditions::types;
-use crate::api::{OnCredentialChange, Phase, SyncTask, SyncTaskSpec};
+use crate::api::{DriftPolicy, OnCredentialChange, Phase, SyncTask, SyncTaskSpec};
 use crate::plan::queue::{Place, Turn};
 use crate::plan::seen::{
     Call, Candidate, Delivered, Keys, Link, LinkUp, MonthCounters, Remote, RemoteState, RemoteTask,
@@ -33,10 +33,10 @@ fn sync_task(suspended: bool, on_change: OnCredentialChange) -> SyncTask {
 
 /// Plans for a SyncTask with what a scene has of everything but the spec.
 fn decide(scene: &Scene, suspended: bool) -> Plan {
-    decide_about(scene, &sync_task(suspended, OnCredentialChange::default()))
+    decide_on(scene, &sync_task(suspended, OnCredentialChange::default()))
 }
 
-fn decide_about(scene: &Scene, task: &SyncTask) -> Plan {
+fn decide_on(scene: &Scene, task: &SyncTask) -> Plan {
     plan(&View {
         meta: &scene.task.metadata,
         wish: &Wish::from(task),
@@ -131,18 +131,18 @@ fn with_new_keys_in_a_secret_it_goes_on_and_says_so_or_is_restarted_and_keeps_it
     assert!(plan.look_again.is_some(), "Secrets are looked at although nothing changes at OMS");
 
     let task = sync_task(false, OnCredentialChange::RestartRunning);
-    let plan = decide_about(&rotated(), &task);
+    let plan = decide_on(&rotated(), &task);
     assert_eq!((&plan.step, ready(&plan).0), (&Step::Stop(id()), "False".into()));
     let stopped = rotated().status(|status| *status = plan.status).remote(seen(RemoteState::Stopped));
-    let unasked = decide_about(&stopped.clone().with(|scene| scene.turn = None), &task);
+    let unasked = decide_on(&stopped.clone().with(|scene| scene.turn = None), &task);
     assert_eq!(unasked.step, Step::Start { id: id(), only_failed: false }, "its place is its own");
     assert_eq!(unasked.status.observed_credentials, keys("two"));
     let stored = stopped.status(|status| *status = unasked.status).remote(seen(RemoteState::Synchronizing));
-    let plan = decide_about(&stored, &task);
+    let plan = decide_on(&stored, &task);
     assert_eq!((plan.step.clone(), ready(&plan).0), (Step::Rest, "True".into()));
     assert_eq!(plan.status.renewing_keys_since, None);
 
-    let plan = decide_about(&rotated(), &sync_task(false, OnCredentialChange::Ignore));
+    let plan = decide_on(&rotated(), &sync_task(false, OnCredentialChange::Ignore));
     assert_eq!((plan.step.clone(), condition(&plan, types::CREDENTIALS_PENDING)), (Step::Rest, None));
 }
 
@@ -151,6 +151,20 @@ fn stopped_by_somebody_else_it_is_left_so() {
     let plan = decide(&standing(RemoteState::Stopped), false);
     assert_eq!(ready(&plan), ("False".into(), "StoppedExternally".into()));
     assert_eq!(plan.step, Step::Rest);
+}
+
+/// Regression: the start that brings it back takes one of the account's places, and did not wait for it.
+#[test]
+fn brought_back_it_takes_a_place_before_it_is_started() {
+    let mut task = sync_task(false, OnCredentialChange::default());
+    task.spec.lifecycle.drift_policy = DriftPolicy::Enforce;
+    let stopped = |turn| standing(RemoteState::Stopped).with(|scene| scene.turn = turn);
+    assert_eq!(decide_on(&stopped(None), &task).step, Step::LineUp);
+    let queued = decide_on(&stopped(Some(later())), &task);
+    assert_eq!((queued.step, queued.status.phase), (Step::Rest, Some(Phase::Queued)));
+    assert!(situation::find(&queued.status.conditions, types::DRIFTED).is_some());
+    let start = decide_on(&stopped(Some(Turn::Now)), &task);
+    assert_eq!(start.step, Step::Start { id: id(), only_failed: false });
 }
 
 #[test]
