@@ -21,8 +21,10 @@ impl<K: Transfer> Pass<'_, K> {
         let Some(status) = self.object.status().filter(|status| status.task_id.is_some()) else {
             return Ok(());
         };
-        let ignores = self.object.lifecycle().on_credential_change == api::OnCredentialChange::Ignore;
-        if self.is_deleted() || ignores {
+        let lifecycle = self.object.lifecycle();
+        let ignores = lifecycle.on_credential_change == api::OnCredentialChange::Ignore;
+        let observes = lifecycle.management_policy == api::ManagementPolicy::Observe;
+        if self.is_deleted() || observes || ignores {
             return Ok(());
         }
         let meta = self.object.meta();
