@@ -94,6 +94,8 @@ pub(super) fn begin(mut draft: Draft<'_>, word: &str, ended: Phase) -> Plan {
     let situation = Situation::new(Row::Creating, Reason::RunBegins, message);
     draft.finish(situation, Step::Rest, LookAgain::after(std::time::Duration::ZERO))
 }
+    // Whatever somebody did to the former task, the new one is as the spec says.
+    situation::remove(&mut draft.status.conditions, types::DRIFTED);
 
 fn file(status: &mut TransferStatus, former: FormerRun) {
     status.history.push(former);

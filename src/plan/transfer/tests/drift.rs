@@ -159,3 +159,15 @@ fn a_change_that_is_taken_back_before_it_was_seen_is_not_taken_for_somebody_else
     let plan = back.settled().1;
     assert_eq!((plan.step.clone(), drifted(&plan)), (Step::SetBandwidth(id()), None));
 }
+
+/// Regression: a deletion stayed reported while the next run was at work, and then counted as brought back.
+#[test]
+fn another_run_after_a_deletion_is_no_drift() {
+    let gone = enforcing(running()).gone().settled();
+    assert_eq!(drifted(&gone.1), Some(("True", "DeletedExternally")));
+    let mut again = gone.0.rerun("again");
+    let begun = again.plan();
+    assert_eq!((told(&begun).1, drifted(&begun)), ("RunBegins", None));
+    again.store(&begun);
+    assert_eq!(again.stored().drift, None);
+}
