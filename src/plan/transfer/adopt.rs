@@ -8,7 +8,7 @@ use super::{Draft, LookAgain, Plan, Step, drift, later, observe, rerun, run, wor
 use crate::api::conditions::{Reason, types};
 use crate::api::{ManagementPolicy, Phase, TransferStatus};
 use crate::plan::claims::Claim;
-use crate::plan::seen::{Candidate, Described, Link, LinkUp, Whole};
+use crate::plan::seen::{Call, Candidate, Described, Link, LinkUp, Trouble, Whole};
 use crate::plan::situation::{self, Row, Situation, whole_seconds};
 use crate::plan::wish::{Kind, Wish};
 
@@ -57,15 +57,35 @@ pub(super) fn plan(mut draft: Draft<'_>) -> Plan {
         // It was only observed so far.
         return draft.keep(Step::AddFinalizer, None);
     }
+    let mut uncompared = None;
     if draft.is_edited() && linked {
         // What the spec says is compared again with what the task is.
         match draft.view.candidate {
-            Candidate::NotRead if run::held(&draft).is_none() => return draft.keep(Step::Describe, None),
+            Candidate::NotRead => match held_look(&draft) {
+                None => return draft.keep(Step::Describe, None),
+                // What else was edited does not wait for that.
+                Some(trouble) => {
+                    uncompared = Some((draft.status.observed_generation, draft.until(trouble.retry_at)));
+                }
+            },
             Candidate::Found(found) => draft.status.differences.clone_from(&found.differences),
-            Candidate::NotRead | Candidate::Unknown => {}
+            Candidate::Unknown => {}
         }
     }
-    if draft.observes() { observe::plan(draft) } else { run::plan(draft) }
+    let mut plan = if draft.observes() { observe::plan(draft) } else { run::plan(draft) };
+    if let Some((before, wait)) = uncompared {
+        // The edit counts as seen once it was compared.
+        plan.status.observed_generation = before;
+        if plan.look_again.is_none_or(|again| again.after > wait) {
+            plan.look_again = LookAgain::after(wait);
+        }
+    }
+    plan
+}
+
+/// Trouble with the last look whose time to try again has not come; that of another call holds no look.
+fn held_look<'a>(draft: &Draft<'a>) -> Option<&'a Trouble> {
+    run::held(draft).filter(|trouble| trouble.call == Call::Look)
 }
 
 fn take_over(draft: Draft<'_>) -> Plan {
@@ -93,7 +113,7 @@ fn take_over(draft: Draft<'_>) -> Plan {
     }
     match draft.view.candidate {
         Candidate::NotRead => {
-            let Some(trouble) = run::held(&draft) else { return draft.keep(Step::Describe, None) };
+            let Some(trouble) = held_look(&draft) else { return draft.keep(Step::Describe, None) };
             let again = LookAgain::after(draft.until(trouble.retry_at));
             draft.status.next_attempt_at = None;
             draft.finish(words::situation(trouble), Step::Rest, again)
@@ -157,6 +177,8 @@ fn claimed(mut draft: Draft<'_>, rival: &Claim) -> Plan {
         draft.wish().kind.adopts_by(),
     );
     draft.status.next_attempt_at = None;
+    // What the other does with the task is no drift from here.
+    situation::remove(&mut draft.status.conditions, types::DRIFTED);
     refuse(draft, Row::Blocked, Reason::ClaimedByAnother, message, Some(CLAIM))
 }
 

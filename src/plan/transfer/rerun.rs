@@ -5,7 +5,7 @@
 
 use super::{Draft, LookAgain, Plan, Step, create};
 use crate::api::conditions::{Reason, types};
-use crate::api::{FormerRun, ObjectCounts, Phase, TransferStatus};
+use crate::api::{FormerRun, ManagementPolicy, ObjectCounts, Phase, TransferStatus};
 use crate::plan::seen::{RemoteId, RemoteState, RemoteTask, Search};
 use crate::plan::situation::{self, Row, Situation, whole_seconds};
 use crate::plan::token::Token;
@@ -20,8 +20,13 @@ const ANSWERED: usize = 100;
 
 /// The word that wants a run and was not answered.
 pub(super) fn wanted<'a>(wish: &Wish<'a>, status: &TransferStatus) -> Option<&'a str> {
-    let word = word(wish)?;
+    let word = word(wish).filter(|_| !observes(wish))?;
     (!is_answered(status, word)).then_some(word)
+}
+
+/// Whether the operator runs nothing, whatever the word: the task is only looked at.
+fn observes(wish: &Wish<'_>) -> bool {
+    wish.lifecycle.management_policy == ManagementPolicy::Observe
 }
 
 fn word<'a>(wish: &Wish<'a>) -> Option<&'a str> {
@@ -89,13 +94,13 @@ pub(super) fn begin(mut draft: Draft<'_>, word: &str, ended: Phase) -> Plan {
         ..TransferStatus::default()
     };
     answer(status, word);
+    // Whatever somebody did to the former task, the new one is as the spec says.
+    situation::remove(&mut draft.status.conditions, types::DRIFTED);
     let message =
         format!("Run {next} begins, as `spec.rerun` asks with `{word}`: a new task with the same spec");
     let situation = Situation::new(Row::Creating, Reason::RunBegins, message);
     draft.finish(situation, Step::Rest, LookAgain::after(std::time::Duration::ZERO))
 }
-    // Whatever somebody did to the former task, the new one is as the spec says.
-    situation::remove(&mut draft.status.conditions, types::DRIFTED);
 
 fn file(status: &mut TransferStatus, former: FormerRun) {
     status.history.push(former);
@@ -308,7 +313,7 @@ pub(super) fn tell(draft: &mut Draft<'_>, row: Row) {
             | Row::Blocked
             | Row::Queued
     );
-    match word(draft.wish()) {
+    match word(draft.wish()).filter(|_| !observes(draft.wish())) {
         Some(word) if begun && under_way && !is_answered(&draft.status, word) => {
             let what = match row {
                 Row::Suspended | Row::StoppedExternally => {

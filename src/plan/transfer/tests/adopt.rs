@@ -1,8 +1,8 @@
 //! A task that exists already: taken over, or only looked at.
 
-use super::super::Step;
+use super::super::{Step, is_over};
 use super::scene::*;
-use crate::api::conditions::types;
+use crate::api::conditions::{Reason, types};
 use crate::api::{
     AdoptTask, BandwidthWindow, ByteRate, DeletionPolicy, Difference, DriftPolicy, ManagementPolicy, Phase,
     Priority, ReadyWhen,
@@ -327,4 +327,51 @@ fn counters_of_an_observed_task_are_told() {
     let progress = plan.status.progress.unwrap();
     assert_eq!((progress.percent, progress.objects.succeeded), (50, 5));
     assert_eq!(plan.status.started_at, Some(whole_seconds(at(-100))));
+}
+
+/// Regression: an observed task with a word in `spec.rerun` was said to wait for another run, and never came to rest.
+#[test]
+fn an_observer_runs_nothing_whatever_the_word() {
+    let asked = |scene: Scene| scene.spec(|spec| spec.runs.rerun = Some("again".into())).settled();
+    let (_, plan) = asked(observed(RemoteState::Running));
+    assert_eq!((told(&plan).1, condition(&plan, types::RERUN_PENDING)), ("Running", None));
+    let (done, plan) = asked(observed(RemoteState::Succeeded));
+    assert_eq!(told(&plan), (Phase::Succeeded, "Succeeded", &Step::Rest));
+    assert!(is_over(&done.task.metadata, &done.wish(), done.task.status.as_ref()), "it costs nothing more");
+}
+
+#[test]
+fn what_was_said_of_a_task_that_was_managed_goes_when_it_is_only_observed() {
+    let telling = adopted(RemoteState::Running).status(|status| {
+        for told in [types::OVERSIZED, types::CREDENTIALS_PENDING, types::BANDWIDTH_PENDING, types::DRIFTED] {
+            situation::set(&mut status.conditions, told, "True", Reason::Running, "It was managed", 1, at(0));
+        }
+    });
+    let observed = telling.spec(|spec| spec.lifecycle.management_policy = ManagementPolicy::Observe);
+    let plan = observed.settled().1;
+    let left: Vec<_> = plan.status.conditions.iter().map(|told| told.type_.as_str()).collect();
+    assert_eq!(left, [types::CONNECTION_READY, types::ADOPTED, types::READY, types::RECONCILING]);
+}
+
+#[test]
+fn who_lost_its_claim_tells_of_no_drift() {
+    let stopped = adopted(RemoteState::Stopped).settled();
+    assert_eq!(condition(&stopped.1, types::DRIFTED), Some(("True", "StoppedExternally")));
+    let lost = claimed_by(stopped.0, "media/older").settled().1;
+    assert_eq!((told(&lost).1, condition(&lost, types::DRIFTED)), ("ClaimedByAnother", None));
+}
+
+/// Regression: an edit that was seen while another call waited for its next try was never compared.
+#[test]
+fn an_edit_is_compared_whatever_else_waits_for_its_next_try() {
+    let edited = || adopted(RemoteState::Running).with(|scene| scene.task.metadata.generation = Some(2));
+    let refused = |call| trouble(call, TroubleKind::Transient, Delivered::Refused);
+    assert_eq!(edited().troubled(refused(Call::Priority)).plan().step, Step::Describe);
+
+    // When it is the look itself that failed, the rest of the edit goes on, and the comparison is made up for.
+    let waiting = edited().troubled(refused(Call::Look));
+    let plan = waiting.plan();
+    assert_eq!((plan.step.clone(), plan.status.observed_generation), (Step::Rest, 1));
+    assert_eq!(plan.look_again.unwrap().after.as_secs(), 30);
+    assert_eq!(waiting.now(31).plan().step, Step::Describe);
 }
