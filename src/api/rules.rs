@@ -78,7 +78,8 @@ fn add(schema: &mut Schema, rules: impl IntoIterator<Item = Rule>) {
     }
 }
 
-/// Whose task it is stays also while the operator only observes it; what the task should be may be written then.
+/// Whose task it is stays also while the operator only observes it; what the task should be may be written then, and
+/// corrected where it was adopted: `status.differences` tells of what is wrong.
 const ALWAYS_FROZEN: [&str; 2] = ["adopt", "connectionRef"];
 
 /// One rule per frozen field, at the root: a rule on the field itself would not see it removed, and removing and
@@ -92,12 +93,18 @@ fn frozen(kind: Frozen, field: &str) -> Rule {
 /// A field that may change only as far as `same` allows when both have it.
 fn unchanged((kind, thing): Frozen, field: &str, same: &str) -> Rule {
     let (new, old) = (present("self.spec", field), present("oldSelf.spec", field));
-    let observed =
-        if ALWAYS_FROZEN.contains(&field) { "" } else { "oldSelf.spec.managementPolicy == 'Observe' || " };
+    let (observed, adopted) = if ALWAYS_FROZEN.contains(&field) {
+        ("", "")
+    } else {
+        (
+            "oldSelf.spec.managementPolicy == 'Observe' || ",
+            "(has(oldSelf.status.adopted) && oldSelf.status.adopted) || ",
+        )
+    };
     forbidden(
         &format!("spec.{field}"),
         format!(
-            "{observed}!has(oldSelf.status) || !(has(oldSelf.status.create) || has(oldSelf.status.taskId) || \
+            "{observed}!has(oldSelf.status) || {adopted}!(has(oldSelf.status.create) || has(oldSelf.status.taskId) || \
              has(oldSelf.status.history)) || (({new}) ? {old} && {same} : !({old}))"
         ),
         format!(

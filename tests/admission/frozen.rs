@@ -235,6 +235,22 @@ async fn what_is_only_observed_may_say_later_what_it_is_but_not_become_another_t
     }
     let buckets = merged(object(), &json!({ "managementPolicy": "Manage" }));
     stored.edit(buckets).await.unwrap();
-    let refusal = stored.edit(json!({ "source": { "bucket": "other" } })).await.unwrap_err();
-    assert!(refusal.contains("`source.bucket` is frozen"), "{refusal}");
+}
+
+/// Regression: `status.differences` asked for a correction of the manifest, which was refused.
+#[tokio::test]
+async fn the_manifest_of_an_adopted_task_can_be_corrected_but_not_whose_it_is() {
+    let client = client().await;
+    let namespace = namespace(&client).await;
+    let stored = Stored::create(&client, &namespace, complete()).await;
+    stored.status(json!({ "taskId": "200477729979132", "adopted": true })).await;
+    stored.edit(json!({ "destination": { "prefix": "corrected/" }, "description": null })).await.unwrap();
+    for whose in [json!({ "adopt": { "taskId": "7" } }), json!({ "connectionRef": { "name": "another" } })] {
+        let refused = stored.edit(whose).await.unwrap_err();
+        assert!(refused.contains("is frozen"), "{refused}");
+    }
+    // Another run made a task from this very spec.
+    stored.status(json!({ "taskId": "200477729979133", "adopted": false })).await;
+    let refused = stored.edit(json!({ "destination": { "prefix": "other/" } })).await.unwrap_err();
+    assert!(refused.contains("`destination.prefix` is frozen"), "{refused}");
 }
