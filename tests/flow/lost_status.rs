@@ -1,11 +1,10 @@
 //! A status that was erased, and tasks at OMS that should not be there.
 
 use oms_operator::api::{MigrationTask, Phase};
-use oms_operator::oms::{self, Urgency};
 use serde_json::{Value, json};
 
 use crate::operator::OperatorFlags;
-use crate::world::{PROJECT, REGION, Setup, World, eventually};
+use crate::world::{Setup, World, eventually};
 
 fn id_of(task: &MigrationTask) -> Option<String> {
     task.status.as_ref()?.task_id.clone()
@@ -16,38 +15,6 @@ async fn erase_status(world: &World, name: &str) {
     world
         .kubectl(&["patch", "mt", name, "--subresource=status", "--type=merge", "-p", r#"{"status":null}"#])
         .await;
-}
-
-/// Creates a task behind the operator's back, with any description.
-async fn create_behind_the_back(world: &World, description: &str) -> (oms::Client, String) {
-    let settings = oms::Settings::new(&world.emulator.endpoints().oms, PROJECT);
-    let keys = &world.oms_keys;
-    let credentials = oms::Credentials::keys(&keys.access, keys.secret.clone().into(), None);
-    let client = oms::Client::new(settings, credentials, oms::Budget::new(100.0)).unwrap();
-    let request = oms::CreateTask {
-        task_type: "prefix".into(),
-        src_node: oms::SourceNode {
-            cloud_type: "AWS".into(),
-            region: Some("eu-west-1".into()),
-            bucket: Some("photos".into()),
-            ak: Some(world.source_keys.access.clone().into()),
-            sk: Some(world.source_keys.secret.clone().into()),
-            object_key: vec![String::new()],
-            ..oms::SourceNode::default()
-        },
-        dst_node: oms::DestinationNode {
-            region: REGION.into(),
-            bucket: "photos-archive".into(),
-            ak: world.destination_keys.access.clone().into(),
-            sk: world.destination_keys.secret.clone().into(),
-            save_prefix: Some("behind/".into()),
-            ..oms::DestinationNode::default()
-        },
-        description: Some(description.to_owned()),
-        ..oms::CreateTask::default()
-    };
-    let id = client.create_task(&request, Urgency::User).await.unwrap().id.get().to_string();
-    (client, id)
 }
 
 fn text(value: &Value) -> String {
@@ -141,7 +108,7 @@ async fn of_two_tasks_with_the_token_one_is_kept_and_the_other_removed() {
     // As after a very late call: neither the status nor the process knows which of the two is right.
     let name = migration.name.clone();
     world.operator().kill();
-    create_behind_the_back(&world, &description).await;
+    world.console().create_task(&description, "behind/").await;
     erase_status(&world, &name).await;
     world.start_operator(&OperatorFlags::default()).await;
 
@@ -166,8 +133,8 @@ async fn the_recorded_task_is_kept_when_a_second_one_with_its_token_appears() {
     }
     let tasks = world.remote_tasks().await;
     let first = tasks.iter().find(|task| text(&task["id"]) == recorded[0]).unwrap();
-    let (_, duplicate) = create_behind_the_back(&world, &text(&first["description"])).await;
-    let (_, foreign) = create_behind_the_back(&world, "made by somebody else").await;
+    let duplicate = world.console().create_task(&text(&first["description"]), "behind/").await;
+    let foreign = world.console().create_task("made by somebody else", "behind/").await;
     world.wait_event("photos-0", "DuplicateRemote").await;
 
     let mut expected = recorded.clone();
@@ -193,16 +160,13 @@ async fn a_second_task_that_was_stopped_when_the_operator_died_is_removed_by_the
     };
     world.operator().kill();
     let description = text(&world.remote_tasks().await[0]["description"]);
-    let (client, duplicate) = create_behind_the_back(&world, &description).await;
+    let duplicate = world.console().create_task(&description, "behind/").await;
     // As if the operator had died between the stop and the deletion.
+    world.console().stop_task(&duplicate).await;
     eventually("the second task is stopped", async || {
         let tasks = world.remote_tasks().await;
-        let task = tasks.iter().find(|task| text(&task["id"]) == duplicate).unwrap().clone();
-        if task["status"] == 3 {
-            return Ok(());
-        }
-        let _ = client.stop_task(oms::TaskId::new(duplicate.parse().unwrap()), Urgency::User).await;
-        Err(task["status"].to_string())
+        let task = tasks.iter().find(|task| text(&task["id"]) == duplicate).unwrap();
+        if task["status"] == 3 { Ok(()) } else { Err(task["status"].to_string()) }
     })
     .await;
 

@@ -2,6 +2,7 @@
 //! objects between stores. One module per behaviour; [`world`] has the parts.
 #![allow(clippy::unwrap_used)]
 
+mod console;
 #[path = "../contract/mod.rs"]
 mod contract;
 mod migration;

@@ -1,12 +1,11 @@
 //! A new word in `spec.rerun` runs the same spec again: once, as a new task, and never beside another.
 
 use oms_operator::api::{MigrationTask, Phase};
-use oms_operator::oms::{self, TaskId, Urgency};
 use serde_json::{Value, json};
 
 use crate::migration::{Migration, condition};
 use crate::operator::OperatorFlags;
-use crate::world::{PROJECT, Setup, World, eventually};
+use crate::world::{Setup, World, eventually};
 
 async fn rerun(migration: &Migration<'_>, word: &str) {
     migration.patch(json!({ "spec": { "rerun": word } })).await;
@@ -30,20 +29,6 @@ async fn ids(world: &World) -> Vec<String> {
     let mut ids: Vec<_> = tasks.iter().map(|task| task["id"].to_string().replace('"', "")).collect();
     ids.sort();
     ids
-}
-
-/// Stops a task and deletes its record, as somebody at the console would.
-async fn delete_at_the_console(world: &World, id: &str) {
-    let settings = oms::Settings::new(&world.emulator.endpoints().oms, PROJECT);
-    let keys = &world.oms_keys;
-    let credentials = oms::Credentials::keys(&keys.access, keys.secret.clone().into(), None);
-    let client = oms::Client::new(settings, credentials, oms::Budget::new(100.0)).unwrap();
-    let id = TaskId::new(id.parse().unwrap());
-    client.stop_task(id, Urgency::User).await.unwrap();
-    eventually("the record can be deleted", async || {
-        client.delete_task(id, Urgency::User).await.map_err(|error| error.to_string())
-    })
-    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -135,7 +120,8 @@ async fn a_task_that_somebody_deleted_is_migrated_again_only_when_a_new_word_ask
     world.put_objects(60).await;
     let migration = world.migration("photos").apply().await;
     let running = wait_run(&migration, 1, Phase::Running).await;
-    delete_at_the_console(&world, &id(&running)).await;
+    world.console().stop_task(&id(&running)).await;
+    world.console().delete_task(&id(&running)).await;
     migration.wait_condition("Stalled", "True", "RemoteTaskGone").await;
     rerun(&migration, "again").await;
     let second = wait_run(&migration, 2, Phase::Succeeded).await;
