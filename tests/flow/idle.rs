@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
 use oms_operator::api::{MigrationTask, Phase};
+use oms_operator::engine::Transfer;
 use serde_json::{Value, json};
 
 use crate::migration::Migration;
@@ -13,8 +14,9 @@ use crate::world::{Setup, World, eventually};
 
 const PASSES: usize = 100;
 
-async fn passes(world: &World) -> f64 {
-    world.operators[0].metric("oms_operator_reconciles_total", "kind=\"MigrationTask\"").await
+async fn passes<K: Transfer>(world: &World) -> f64 {
+    let kind = format!("kind=\"{}\"", K::KIND);
+    world.operators[0].metric("oms_operator_reconciles_total", &kind).await
 }
 
 async fn mutations(world: &World) -> usize {
@@ -22,26 +24,26 @@ async fn mutations(world: &World) -> usize {
 }
 
 /// Provokes a hundred passes, each by an annotation that means nothing, and holds the operator to silence.
-pub(crate) async fn stays_silent(world: &World, migration: &Migration<'_>) {
-    let api = world.api::<MigrationTask>();
+pub(crate) async fn stays_silent<K: Transfer>(world: &World, migration: &Migration<'_, K>) {
+    let api = world.api::<K>();
     let called = mutations(world).await;
     let status = migration.status().await;
     let mut version = None;
     for round in 0..PASSES {
-        let before = passes(world).await;
+        let before = passes::<K>(world).await;
         let patch = json!({ "metadata": { "annotations": { "example.com/round": round.to_string() } } });
         let patched =
             api.patch(&migration.name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
         version = patched.resource_version();
         eventually("a pass is over", async || {
-            let now = passes(world).await;
+            let now = passes::<K>(world).await;
             if now > before { Ok(()) } else { Err(format!("{now} passes")) }
         })
         .await;
     }
     let after = migration.get().await;
     assert_eq!(after.resource_version(), version, "the operator wrote although nothing changed");
-    assert_eq!(after.status.unwrap_or_default(), status);
+    assert_eq!(after.status().cloned().unwrap_or_default(), status);
     assert_eq!(mutations(world).await, called, "{:#?}", world.journal("*").await);
 }
 

@@ -50,6 +50,8 @@ pub(crate) const CLOUDS: &[&str] = &[
 ];
 /// The project at OMS.
 pub(crate) const PROJECT: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
+/// Another project of the same region, whose tasks those of [`PROJECT`] are not; only with [`Setup::two_projects`].
+pub(crate) const OTHER_PROJECT: &str = "9a8b7c6d5e4f40318293a4b5c6d7e8f9";
 /// The Connection that objects use which name none.
 pub(crate) const CONNECTION: &str = "default";
 /// Secret with the keys for OMS.
@@ -92,6 +94,8 @@ pub(crate) struct Setup {
     pub(crate) further: Value,
     /// Whether the source store stands for every cloud, and not for AWS alone.
     pub(crate) every_cloud: bool,
+    /// Whether the keys for OMS open [`OTHER_PROJECT`] too.
+    pub(crate) other_project: bool,
     /// How the first operator is started; `None`: none is.
     pub(crate) operator: Option<OperatorFlags>,
     /// Whether the Connection and the three Secrets are made.
@@ -116,6 +120,7 @@ impl Default for Setup {
             limits: json!({ "runningTasks": 50 }),
             further: json!({}),
             every_cloud: false,
+            other_project: false,
             operator: Some(OperatorFlags::default()),
             connected: true,
             defined: true,
@@ -140,6 +145,12 @@ impl Setup {
     /// Lets the source store stand for every cloud; HuaweiCloud is one in [`OTHER_REGION`].
     pub(crate) fn every_cloud(mut self) -> Self {
         self.every_cloud = true;
+        self
+    }
+
+    /// Adds [`OTHER_PROJECT`], which the same keys open.
+    pub(crate) fn two_projects(mut self) -> Self {
+        self.other_project = true;
         self
     }
 
@@ -256,6 +267,12 @@ impl World {
                     "accessKeys": [{ "access": source_keys.access, "secret": source_keys.secret }],
                 }));
             }
+        }
+        if setup.other_project {
+            let mut project = config["projects"][0].clone();
+            project["id"] = json!(OTHER_PROJECT);
+            project["name"] = json!("other");
+            config["projects"].as_array_mut().unwrap().push(project);
         }
         for (member, value) in setup.further.as_object().unwrap() {
             config[member] = value.clone();
