@@ -27,7 +27,11 @@ pub(super) fn known(mut draft: Draft<'_>, remote: &RemoteTask) -> Plan {
     note(&mut draft, remote);
     match remote.state {
         _ if draft.suspended() => run::suspend(draft, remote),
-        RemoteState::Stopped if draft.status.suspended_at.is_none() && !drift::is_due(&draft) => {
+        // Stopped for new keys it has its place still, and stopped by somebody else it wants none.
+        RemoteState::Stopped
+            if draft.status.suspended_at.is_none()
+                && (draft.status.renewing_keys_since.is_some() || !drift::is_due(&draft)) =>
+        {
             run::stopped(draft, remote)
         }
         // A start takes one of the account's places, as a create does.

@@ -137,6 +137,10 @@ fn with_new_keys_in_a_secret_it_goes_on_and_says_so_or_is_restarted_and_keeps_it
     let unasked = decide_on(&stopped.clone().with(|scene| scene.turn = None), &task);
     assert_eq!(unasked.step, Step::Start { id: id(), only_failed: false }, "its place is its own");
     assert_eq!(unasked.status.observed_credentials, keys("two"));
+    let mut enforcing = task.clone();
+    enforcing.spec.lifecycle.drift_policy = DriftPolicy::Enforce;
+    let unasked_too = decide_on(&stopped.clone().with(|scene| scene.turn = None), &enforcing);
+    assert_eq!(unasked_too.step, unasked.step, "no drift to be brought back");
     let stored = stopped.status(|status| *status = unasked.status).remote(seen(RemoteState::Synchronizing));
     let plan = decide_on(&stored, &task);
     assert_eq!((plan.step.clone(), ready(&plan).0), (Step::Rest, "True".into()));
