@@ -38,7 +38,14 @@ use super::{
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Task ID", type_ = "string", json_path = ".status.taskId", priority = 1),
     printcolumn(name = "Bytes", type_ = "integer", json_path = ".status.statistics.bytes", priority = 1),
+    printcolumn(name = "Queue", type_ = "integer", json_path = ".status.queue.position", priority = 1),
     printcolumn(name = "Connection", type_ = "string", json_path = ".status.connection.name", priority = 1),
+    printcolumn(
+        name = "Paused",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Paused")].status"#,
+        priority = 1
+    ),
     printcolumn(
         name = "Reason",
         type_ = "string",

@@ -49,7 +49,14 @@ use super::{
         json_path = ".status.members.failed",
         priority = 1
     ),
+    printcolumn(name = "Queue", type_ = "integer", json_path = ".status.queue.position", priority = 1),
     printcolumn(name = "Connection", type_ = "string", json_path = ".status.connection.name", priority = 1),
+    printcolumn(
+        name = "Paused",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Paused")].status"#,
+        priority = 1
+    ),
     printcolumn(
         name = "Reason",
         type_ = "string",

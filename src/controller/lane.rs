@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt, TryStreamExt, future};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{self, Action, ReconcileReason, ReconcileRequest, trigger_self};
@@ -21,11 +22,13 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::api::conditions::types;
 use crate::api::{
     ClusterConnection, Connection, MigrationTask, Phase, SyncEvent, SyncTask, TaskGroup, TransferStatus,
 };
 use crate::config::Watch;
 use crate::engine::{Stores, Waker};
+use crate::plan::situation;
 use crate::plan::sync_event::is_over;
 
 /// How long one pass may take; above every deadline within it.
@@ -251,7 +254,11 @@ fn recorded<K: Recorded>(object: &DeserializeGuard<K>) -> Option<u64> {
     Some(hasher.finish())
 }
 
-/// Wakes the unfinished tasks of namespaces.
+fn is_marked(conditions: &[Condition]) -> bool {
+    situation::find(conditions, types::PAUSED).is_some()
+}
+
+/// Wakes the unfinished objects of namespaces.
 pub(super) async fn wake_namespaces(
     stores: Stores,
     waker: Waker,
@@ -270,10 +277,19 @@ pub(super) async fn wake_namespaces(
         stores.each(|object| {
             let phase = object.status.and_then(|status| status.phase);
             let over = matches!(phase, Some(Phase::Succeeded | Phase::SucceededWithFailures));
-            if !over && (namespace.is_none() || object.meta.namespace == namespace) {
+            // The marker of a pause that ended goes from what is over, too.
+            let marked = object.status.is_some_and(|status| is_marked(&status.conditions));
+            if (!over || marked) && (namespace.is_none() || object.meta.namespace == namespace) {
                 waker.wake(&object.target());
             }
         });
+        for event in stores.sync_events.iter().flat_map(Store::state) {
+            let status = event.0.as_ref().ok().and_then(|event| event.status.as_ref());
+            let marked = status.is_some_and(|status| is_marked(&status.conditions));
+            if (!is_over(status) || marked) && (namespace.is_none() || event.namespace() == namespace) {
+                waker.wake_sync_event(&event.namespace().unwrap_or_default(), &event.name_any());
+            }
+        }
     }
 }
 

@@ -454,9 +454,13 @@ async fn keep_house(
             }
         });
         let mut event_counts = BTreeMap::<&'static str, u64>::new();
+        let mut paused_events = 0;
         for event in stores.sync_events.iter().flat_map(kube::runtime::reflector::Store::state) {
             uids.extend(event.uid());
             let status = event.0.as_ref().ok().and_then(|event| event.status.as_ref());
+            paused_events += u64::from(
+                status.is_some_and(|status| situation::find(&status.conditions, types::PAUSED).is_some()),
+            );
             if let Some(phase) = status.and_then(|status| status.phase) {
                 *event_counts.entry(name_of(phase)).or_default() += 1;
             }
@@ -489,6 +493,7 @@ async fn keep_house(
             engine.metrics().set_paused(kind.as_str(), paused.remove(&kind).unwrap_or_default());
         }
         engine.metrics().set_phase_counts("SyncEvent", event_counts);
+        engine.metrics().set_paused("SyncEvent", paused_events);
         engine.metrics().set_progress(engine.running());
         engine.metrics().set_synchronized(engine.synchronized());
         beat.ok();

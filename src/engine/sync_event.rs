@@ -128,6 +128,7 @@ impl Pass<'_> {
         let asked = self.object.annotations().get(crate::api::RECONCILE_REQUESTED_AT)
             != self.object.status.as_ref().and_then(|status| status.last_handled_reconcile_at.as_ref());
         let receiver = if over && !asked { Receiver::Missing } else { self.receiver().await? };
+        let pause = self.engine.pause(&self.object.namespace().unwrap_or_default());
         let now = self.engine.clock.now();
         let plan = plan(&View {
             meta: self.object.meta(),
@@ -135,6 +136,7 @@ impl Pass<'_> {
             stored: self.object.status.as_ref(),
             now,
             check_interval: self.engine.settings.policy.secret_check_interval,
+            pause: pause.as_ref(),
             receiver: &receiver,
             told: self.memory.told.as_ref(),
             trouble: self.memory.trouble.as_ref(),

@@ -8,6 +8,7 @@ pub mod census;
 pub mod claims;
 pub mod connection;
 pub mod facts;
+pub mod pause;
 pub mod preflight;
 pub mod progress;
 pub mod queue;

@@ -9,10 +9,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use super::pause::{self, Pause};
 use super::seen::{RemoteId, Trouble, TroubleKind};
 use super::situation::{self, Row, Situation, whole_seconds};
 use super::transfer::situation_of;
-use crate::api::conditions::Reason;
+use crate::api::conditions::{Reason, types};
 use crate::api::{self, Phase, ReadyWhen, SyncEventSpec, SyncEventStatus};
 
 /// Keys per call (OMS API reference 5.4.1).
@@ -56,6 +57,8 @@ pub struct View<'a> {
     pub now: Timestamp,
     /// How often what is missing is looked at again.
     pub check_interval: Duration,
+    /// Who keeps the operator's hands off, beside the object itself.
+    pub pause: Option<&'a Pause>,
     /// The SyncTask.
     pub receiver: &'a Receiver,
     /// How many keys OMS accepted, and which sync task did, when that is not on record yet.
@@ -95,10 +98,14 @@ pub fn is_over(status: Option<&SyncEventStatus>) -> bool {
 pub fn plan(view: &View<'_>) -> Plan {
     let mut status = view.stored.cloned().unwrap_or_default();
     let annotation = |name| view.meta.annotations.as_ref().and_then(|annotations| annotations.get(name));
-    let paused = annotation(api::PAUSED).is_some_and(|value| value == "true");
-    if view.meta.deletion_timestamp.is_some() || (paused && view.told.is_none()) {
+    let paused = pause::words(view.meta, view.pause);
+    if view.meta.deletion_timestamp.is_some() {
         return Plan { status, step: Step::Rest, look_again: None };
     }
+    if let (Some(words), None) = (&paused, view.told) {
+        return hands_off(view, status, words);
+    }
+    situation::remove(&mut status.conditions, types::PAUSED);
     let total = view.spec.object_keys.len();
     let stored = status.accepted.and_then(|accepted| usize::try_from(accepted).ok()).unwrap_or(0);
     let mut accepted = stored.min(total);
@@ -127,10 +134,9 @@ pub fn plan(view: &View<'_>) -> Plan {
         status.finished_at = Some(end.clone());
         return finished(view, status, end.0);
     }
-    let paused_now = |status| Plan { status, step: Step::Rest, look_again: None };
-    if paused {
+    if let Some(words) = &paused {
         // What OMS took is put on record; nothing more is sent.
-        return paused_now(status);
+        return hands_off(view, status, words);
     }
     let id = match ready(view) {
         Ok(id) => id,
@@ -155,6 +161,15 @@ pub fn plan(view: &View<'_>) -> Plan {
     let status = tell(view, status, &Situation::new(Row::Active, Reason::SendingEvents, message));
     let range = accepted..total.min(accepted + KEYS_PER_CALL);
     Plan { status, step: Step::Send(id, range), look_again: None }
+}
+
+/// A paused object gets the marker, once, and nothing else.
+fn hands_off(view: &View<'_>, mut status: SyncEventStatus, words: &str) -> Plan {
+    if situation::find(&status.conditions, types::PAUSED).is_none_or(|told| told.message != words) {
+        let (now, generation) = (view.now, view.meta.generation.unwrap_or_default());
+        situation::set(&mut status.conditions, types::PAUSED, "True", Reason::Paused, words, generation, now);
+    }
+    Plan { status, step: Step::Rest, look_again: None }
 }
 
 /// The sync task that takes keys, or why there is none.

@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::{Event, Namespace, Secret};
@@ -17,7 +18,7 @@ use oms_operator::dev::bucket::{Bucket, Endpoint};
 use oms_operator::dev::scratch::Scratch;
 use oms_operator::dev::{ControlPlane, crds};
 use oms_operator::emulator::config::Config;
-use oms_operator::emulator::server::{Emulator, Options};
+use oms_operator::emulator::server::{Emulator, Observer, Options};
 use oms_operator::emulator::store::{EmbeddedStore, StoreConfig};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -50,8 +51,11 @@ pub(crate) const CLOUDS: &[&str] = &[
 ];
 /// The project at OMS.
 pub(crate) const PROJECT: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
-/// Another project of the same region, whose tasks those of [`PROJECT`] are not; only with [`Setup::two_projects`].
-pub(crate) const OTHER_PROJECT: &str = "9a8b7c6d5e4f40318293a4b5c6d7e8f9";
+/// A second project of the same account, where a test asks for it.
+pub(crate) const OTHER_PROJECT: &str = "9b8a7c6d5e4f30213243546576879809";
+/// Operations whose requests are kept; they hold what no answer and no journal shows.
+const KEPT: [&str; 5] =
+    ["StartTask", "RetryTaskGroup", "CreateSyncTask", "StartSyncTask", "CreateSyncEvents"];
 /// The Connection that objects use which name none.
 pub(crate) const CONNECTION: &str = "default";
 /// Secret with the keys for OMS.
@@ -94,14 +98,14 @@ pub(crate) struct Setup {
     pub(crate) further: Value,
     /// Whether the source store stands for every cloud, and not for AWS alone.
     pub(crate) every_cloud: bool,
-    /// Whether the keys for OMS open [`OTHER_PROJECT`] too.
-    pub(crate) other_project: bool,
     /// How the first operator is started; `None`: none is.
     pub(crate) operator: Option<OperatorFlags>,
     /// Whether the Connection and the three Secrets are made.
     pub(crate) connected: bool,
     /// Whether the definitions are installed.
     pub(crate) defined: bool,
+    /// Whether the account has a second project, [`OTHER_PROJECT`].
+    pub(crate) two_projects: bool,
     /// The API server.
     pub(crate) plane: Option<&'static ControlPlane>,
 }
@@ -120,10 +124,10 @@ impl Default for Setup {
             limits: json!({ "runningTasks": 50 }),
             further: json!({}),
             every_cloud: false,
-            other_project: false,
             operator: Some(OperatorFlags::default()),
             connected: true,
             defined: true,
+            two_projects: false,
             plane: None,
         }
     }
@@ -148,12 +152,6 @@ impl Setup {
         self
     }
 
-    /// Adds [`OTHER_PROJECT`], which the same keys open.
-    pub(crate) fn two_projects(mut self) -> Self {
-        self.other_project = true;
-        self
-    }
-
     /// Changes a member of the emulator's `limits`.
     pub(crate) fn limited(mut self, member: &str, value: impl Into<Value>) -> Self {
         self.limits[member] = value.into();
@@ -169,6 +167,20 @@ impl Setup {
     /// Starts no operator; [`World::start_operator`] does.
     pub(crate) fn unoperated(mut self) -> Self {
         self.operator = None;
+        self
+    }
+
+    /// Gives the account a second project.
+    pub(crate) fn two_projects(mut self) -> Self {
+        self.two_projects = true;
+        self
+    }
+
+    /// Lets the operator watch every namespace, ClusterConnections included, on an API server of the test's own.
+    pub(crate) async fn everywhere(mut self) -> Self {
+        let plane = tokio::task::spawn_blocking(|| ControlPlane::start(oms_dev())).await.unwrap().unwrap();
+        self.plane = Some(Box::leak(Box::new(plane)));
+        self.operator = self.operator.map(|flags| OperatorFlags { everywhere: true, ..flags });
         self
     }
 
@@ -214,6 +226,8 @@ pub(crate) struct World {
     pub(crate) operators: Vec<Operator>,
     http: reqwest::Client,
     scratch: Scratch,
+    /// Requests of [`KEPT`] operations, the oldest first.
+    requests: Arc<Mutex<Vec<(&'static str, Value)>>>,
     /// Fails the test when a call broke the contract; last, as everything else has ended then.
     _watch: Watch,
 }
@@ -268,18 +282,27 @@ impl World {
                 }));
             }
         }
-        if setup.other_project {
-            let mut project = config["projects"][0].clone();
-            project["id"] = json!(OTHER_PROJECT);
-            project["name"] = json!("other");
-            config["projects"].as_array_mut().unwrap().push(project);
-        }
         for (member, value) in setup.further.as_object().unwrap() {
             config[member] = value.clone();
         }
+        if setup.two_projects {
+            let mut second = config["projects"][0].clone();
+            second["id"] = json!(OTHER_PROJECT);
+            second["name"] = json!("second");
+            config["projects"].as_array_mut().unwrap().push(second);
+        }
         let config = Config::parse(&config.to_string()).unwrap();
         let watch = Watch::over(Held::Both);
-        let emulator = Emulator::start(watch.with(Options::local(config))).await.unwrap();
+        let requests = Arc::<Mutex<Vec<(&'static str, Value)>>>::default();
+        let kept = Arc::clone(&requests);
+        let keep: Observer = Arc::new(move |exchange| {
+            if KEPT.contains(&exchange.operation) && !exchange.by_fault {
+                let body = serde_json::from_slice(&exchange.request_body).unwrap_or_default();
+                kept.lock().unwrap().push((exchange.operation, body));
+            }
+        });
+        let options = Options { observer: Some(keep), ..Options::local(config) };
+        let emulator = Emulator::start(watch.with(options)).await.unwrap();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let mut world = Self {
             plane,
@@ -294,6 +317,7 @@ impl World {
             operators: Vec::new(),
             http,
             scratch: Scratch::create().unwrap(),
+            requests,
             _watch: watch,
         };
         if setup.connected {
@@ -307,6 +331,12 @@ impl World {
 
     /// Makes the three Secrets and the Connection `default`.
     pub(crate) async fn connect(&self) {
+        self.write_secrets().await;
+        self.apply::<Connection>(self.connection_manifest()).await;
+    }
+
+    /// Makes the three Secrets.
+    pub(crate) async fn write_secrets(&self) {
         for (name, keys) in [
             (OMS_SECRET, &self.oms_keys),
             (SOURCE_SECRET, &self.source_keys),
@@ -314,7 +344,6 @@ impl World {
         ] {
             self.secret(name, &[("accessKey", &keys.access), ("secretKey", &keys.secret)]).await;
         }
-        self.apply::<Connection>(self.connection_manifest()).await;
     }
 
     /// The manifest of the Connection `default`.
@@ -400,6 +429,16 @@ impl World {
         Migration::existing(self, name)
     }
 
+    /// A SyncTask that was applied before.
+    pub(crate) fn existing_sync_task(&self, name: &str) -> Migration<'_, SyncTask> {
+        Migration::existing(self, name)
+    }
+
+    /// A TaskGroup that was applied before.
+    pub(crate) fn existing_group(&self, name: &str) -> Migration<'_, TaskGroup> {
+        Migration::existing(self, name)
+    }
+
     /// Runs kubectl in the test's namespace and returns what it printed; panics when it fails.
     pub(crate) async fn kubectl(&self, arguments: &[&str]) -> String {
         let (succeeded, output) = self.try_kubectl(arguments, "").await;
@@ -481,6 +520,13 @@ impl World {
         let path =
             if operation == "*" { "/journal".to_owned() } else { format!("/journal?operation={operation}") };
         self.admin(&path).await["entries"].as_array().unwrap().clone()
+    }
+
+    /// What OMS was asked for with an operation of [`KEPT`], answered by the service itself, the oldest first.
+    pub(crate) fn requests(&self, operation: &str) -> Vec<Value> {
+        assert!(KEPT.contains(&operation), "requests of {operation} are not kept");
+        let requests = self.requests.lock().unwrap();
+        requests.iter().filter(|(kept, _)| *kept == operation).map(|(_, body)| body.clone()).collect()
     }
 
     /// The calls of an operation that changed something at OMS.

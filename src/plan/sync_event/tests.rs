@@ -23,6 +23,7 @@ struct Scene {
     spec: SyncEventSpec,
     stored: Option<SyncEventStatus>,
     now: Timestamp,
+    pause: Option<Pause>,
     receiver: Receiver,
     told: Option<(usize, RemoteId)>,
     trouble: Option<Trouble>,
@@ -43,6 +44,7 @@ fn scene(keys: usize) -> Scene {
         },
         stored: None,
         now: at(0),
+        pause: None,
         receiver: Receiver::Ready(id()),
         told: None,
         trouble: None,
@@ -71,6 +73,7 @@ impl Scene {
             stored: self.stored.as_ref(),
             now: self.now,
             check_interval: Duration::from_mins(1),
+            pause: self.pause.as_ref(),
             receiver: &self.receiver,
             told: self.told.as_ref(),
             trouble: self.trouble.as_ref(),
@@ -222,10 +225,27 @@ fn it_is_deleted_when_its_time_after_the_end_has_passed_and_not_before_the_end_i
 fn paused_it_sends_nothing_but_records_what_was_taken() {
     let paused = scene(30).annotated(api::PAUSED, "true");
     let plan = paused.plan();
-    assert_eq!((plan.step, plan.status), (Step::Rest, SyncEventStatus::default()));
+    assert_eq!((plan.step, plan.status.accepted), (Step::Rest, None));
     let told = Scene { told: Some((10, id())), ..paused };
     let plan = told.plan();
     assert_eq!((plan.step, plan.status.accepted), (Step::Rest, Some(10)));
+}
+
+#[test]
+fn every_pause_is_marked_once_and_its_mark_goes_with_it() {
+    let by_label = Some(Pause::Namespace("media".into()));
+    for (pause, word) in [(by_label, "Namespace `media`"), (Some(Pause::Operator), "`--paused`")] {
+        let mut scene = Scene { pause, ..scene(30) };
+        let plan = scene.settle();
+        let told = situation::find(&plan.status.conditions, types::PAUSED).unwrap();
+        assert!(told.message.contains(word), "{}", told.message);
+        assert_eq!((plan.step, plan.status.phase, plan.status.accepted), (Step::Rest, None, None));
+        assert_eq!(scene.plan().status, plan.status, "it is written once");
+        scene.pause = None;
+        let plan = scene.plan();
+        assert_eq!(situation::find(&plan.status.conditions, types::PAUSED), None);
+        assert!(matches!(plan.step, Step::Send(..)), "{:?}", plan.step);
+    }
 }
 
 fn receivers() -> impl Strategy<Value = Receiver> {

@@ -33,6 +33,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
 use super::census::Census;
 use super::claims::{self, Claim};
+use super::pause::Pause;
 use super::preflight::{Check, Finding};
 use super::queue::Turn;
 use super::seen::{Candidate, Keys, Link, LinkUp, Remote, RemoteId, RemoteTask, Search, Trouble};
@@ -228,7 +229,6 @@ pub use cause::is_of_keys;
 pub use credentials::differ as keys_differ;
 pub use credentials::may_mend as may_be_mended_by_keys;
 pub use notification::words as notification_failed;
-pub use pause::Pause;
 pub use preflight::judge as judge_check;
 pub use rerun::of_present_run;
 pub(super) use words::situation as situation_of;
