@@ -7,6 +7,7 @@ mod cached;
 mod claims;
 mod clock;
 mod connection;
+mod elsewhere;
 mod error;
 mod findings;
 mod guard;

@@ -40,6 +40,8 @@ pub(super) struct Session {
     pub(super) bucket_keys: Option<OwnKeys>,
     /// The shared part.
     pub(super) project: Arc<Project>,
+    /// The same of places where the connection led before, for the objects that stay there.
+    pub(super) elsewhere: Vec<Arc<Project>>,
     /// The rate that the connection allows.
     pub(super) rate: f64,
     /// What the account may do.
@@ -53,17 +55,24 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// A client for what an object pinned: the same keys, possibly an earlier endpoint or project.
-    pub(super) fn client_for(&self, pinned: &PinnedConnection) -> Result<oms::Client, oms::Error> {
-        if pinned.endpoint == self.pinned.endpoint && pinned.project_id == self.pinned.project_id {
+    /// A client for the project that an object pinned: the same keys, possibly an earlier endpoint or project.
+    pub(super) fn client_for(&self, project: &Project) -> Result<oms::Client, oms::Error> {
+        if project.key() == self.project.key() {
             return Ok(self.client.clone());
         }
         let mut settings = self.settings.clone();
-        settings.endpoint.clone_from(&pinned.endpoint);
-        settings.project_id.clone_from(&pinned.project_id);
+        settings.endpoint.clone_from(&project.key().endpoint);
+        settings.project_id.clone_from(&project.key().project_id);
         // A token is good for one project.
-        let credentials = self.credentials.for_project(&pinned.project_id);
-        oms::Client::new(settings, credentials, self.project.budget.clone())
+        let credentials = self.credentials.for_project(&settings.project_id);
+        oms::Client::new(settings, credentials, project.budget.clone())
+    }
+
+    /// Takes its keys out of every shared view.
+    fn leave(&self) {
+        for project in std::iter::once(&self.project).chain(&self.elsewhere) {
+            project.leave(&self.pinned.uid);
+        }
     }
 }
 
@@ -84,15 +93,31 @@ impl Sessions {
 
     /// Opens or renews a session.
     pub(super) fn open(&self, session: Session) {
+        let mut sessions = self.lock();
+        if let Some(before) = sessions.get(&session.pinned.uid) {
+            before.leave();
+        }
         session.project.join(&session.pinned.uid, session.client.clone(), (session.rate, session.limits));
-        self.lock().insert(session.pinned.uid.clone(), session);
+        sessions.insert(session.pinned.uid.clone(), session);
+    }
+
+    /// A connection joins a project to which it led before, for the objects that stay there.
+    pub(super) fn join(&self, uid: &str, project: &Arc<Project>, client: oms::Client) {
+        let mut sessions = self.lock();
+        let Some(session) = sessions.get_mut(uid).filter(|session| session.usable && session.exists) else {
+            return;
+        };
+        project.join(uid, client, (session.rate, session.limits));
+        if !session.elsewhere.iter().any(|known| Arc::ptr_eq(known, project)) {
+            session.elsewhere.push(Arc::clone(project));
+        }
     }
 
     /// OMS no longer takes the keys.
     pub(super) fn mark_unusable(&self, uid: &str) {
         if let Some(session) = self.lock().get_mut(uid) {
             session.usable = false;
-            session.project.leave(uid);
+            session.leave();
         }
     }
 
@@ -102,7 +127,7 @@ impl Sessions {
             session.exists = exists(&session.pinned.uid);
             if !session.exists {
                 // From here on its keys serve clean-ups only.
-                session.project.leave(&session.pinned.uid);
+                session.leave();
             }
         }
     }
@@ -112,7 +137,7 @@ impl Sessions {
         self.lock().retain(|uid, session| {
             let keep = session.exists || needed(uid);
             if !keep {
-                session.project.leave(uid);
+                session.leave();
             }
             keep
         });

@@ -178,17 +178,19 @@ impl Pass<'_> {
             Resolved::NotYet => {
                 unreachable(Reason::Connecting, "The connection has not been tried yet".to_owned())
             }
-            Resolved::Link(Link::Up(_), Some(session)) => match session.client_for(pinned) {
-                Ok(client) => {
-                    let project = self.engine.projects.get(&key_of(pinned));
-                    self.place = Some(Place { project, client, connection: session.pinned.uid.clone() });
-                    Ok(Receiver::Ready(id))
+            Resolved::Link(Link::Up(_), Some(session)) => {
+                let project = self.engine.projects.get(&key_of(pinned));
+                match session.client_for(&project) {
+                    Ok(client) => {
+                        self.place = Some(Place { project, client, connection: session.pinned.uid.clone() });
+                        Ok(Receiver::Ready(id))
+                    }
+                    Err(error) => unreachable(
+                        Reason::EndpointUnreachable,
+                        format!("No client can be made for {}: {error}", pinned.endpoint),
+                    ),
                 }
-                Err(error) => unreachable(
-                    Reason::EndpointUnreachable,
-                    format!("No client can be made for {}: {error}", pinned.endpoint),
-                ),
-            },
+            }
             Resolved::Link(Link::Down { reason, message }, _) => unreachable(reason, message),
             Resolved::Link(Link::Up(_), None) => {
                 unreachable(Reason::ConnectionNotReady, "The connection has no session".to_owned())

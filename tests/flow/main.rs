@@ -29,6 +29,7 @@ mod observe;
 mod pause;
 mod preflight;
 mod process;
+mod pinned;
 mod queue;
 mod rerun;
 mod retry;

@@ -93,6 +93,7 @@ impl Engine {
             credentials: identity.credentials,
             bucket_keys: identity.bucket_keys,
             project,
+            elsewhere: Vec::new(),
             rate: spec
                 .limits
                 .as_ref()

@@ -147,7 +147,7 @@ impl<K: Transfer> Pass<'_, K> {
                 self.session = session;
             }
         }
-        self.find_place();
+        self.find_place().await;
         self.heed_request();
         self.hold_turn();
         self.look_for_rotation().await?;
@@ -229,15 +229,25 @@ impl<K: Transfer> Pass<'_, K> {
         self.carry_out(plan, now).await
     }
 
-    fn find_place(&mut self) {
+    async fn find_place(&mut self) {
         let pinned = match (self.object.status(), &self.link) {
             (Some(status), _) if status.connection.is_some() => status.connection.clone(),
             (_, Link::Up(up)) => Some(up.pinned.clone()),
             _ => None,
         };
         let (Some(pinned), Some(session)) = (pinned, &self.session) else { return };
-        match session.client_for(&pinned) {
-            Ok(client) => self.place = Some((self.engine.projects.get(&key_of(&pinned)), client)),
+        let project = self.engine.projects.get(&key_of(&pinned));
+        match session.client_for(&project) {
+            // A clean-up looks for itself, and tries what it has.
+            Ok(client) if self.is_deleted() || Arc::ptr_eq(&project, &session.project) => {
+                self.place = Some((project, client));
+            }
+            Ok(client) => {
+                if let Err(message) = self.engine.join_elsewhere(session, &project, &client).await {
+                    self.link = Link::Down { reason: Reason::ConnectionNotReady, message };
+                }
+                self.place = Some((project, client));
+            }
             Err(error) => {
                 let message = format!("No client can be made for {}: {error}", pinned.endpoint);
                 self.link = Link::Down { reason: Reason::EndpointUnreachable, message };
