@@ -24,6 +24,7 @@ mod first_migration;
 mod idle;
 mod live_settings;
 mod lost_status;
+mod look_now;
 mod notification;
 mod observe;
 mod pause;

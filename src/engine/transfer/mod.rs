@@ -38,7 +38,6 @@ use crate::plan::token::ObjectMark;
 use crate::plan::transfer::{
     LookAgain, Plan, Step, View, is_over, may_be_mended_by_keys, of_present_run, plan,
 };
-use crate::plan::wish::Kind;
 use crate::telemetry::EventKind;
 
 /// Looks that one pass may need before it can decide: keys, the task, the one to adopt, the scan, the line, and one to
@@ -258,11 +257,11 @@ impl<K: Transfer> Pass<'_, K> {
         }
     }
 
-    /// Somebody who asks for a look at a sync task gets its numbers of now: what the poll brings may be minutes old.
+    /// Somebody who asks for a look gets what OMS says now: what the poll brings may be minutes old.
     fn heed_request(&mut self) {
         let requested = self.object.annotations().get(api::RECONCILE_REQUESTED_AT);
         let handled = self.object.status().and_then(|status| status.last_handled_reconcile_at.as_ref());
-        if K::KIND != Kind::SyncTask || requested == handled {
+        if self.remote_id().is_none() || requested == handled {
             self.memory.asked = None;
         } else if self.memory.asked.as_ref() != requested {
             self.memory.asked = requested.cloned();
