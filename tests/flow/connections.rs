@@ -40,7 +40,7 @@ fn is_protected(connection: &Connection) -> bool {
 }
 
 /// A second Connection to the same project, with a Secret of its own.
-async fn connect_as(world: &World, name: &str, secret_key: &str) {
+pub(crate) async fn connect_as(world: &World, name: &str, secret_key: &str) {
     let secret = format!("{name}-keys");
     world.secret(&secret, &[("accessKey", &world.oms_keys.access), ("secretKey", secret_key)]).await;
     let mut manifest = world.connection_manifest();

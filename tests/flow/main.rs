@@ -37,6 +37,7 @@ mod retry;
 mod rotation;
 mod secrets;
 mod sources;
+mod shared_view;
 mod spec_walk;
 mod suspend;
 mod sync_event;
