@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// A fault, as `POST /faults` takes it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,6 +47,9 @@ pub struct Fault {
     /// For `taskStatus`: the state that is told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_status: Option<u8>,
+    /// For `taskMembers`: members of the answer about a task, with the values that are told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub members: Option<Map<String, Value>>,
     /// For `delay`: real milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay_ms: Option<u64>,
@@ -91,6 +94,8 @@ pub enum FaultKind {
     Hang,
     /// ShowTask or ListTasks tells another state than the task is in; with `task`, in lists of that task alone.
     TaskStatus,
+    /// ShowTask or ListTasks tells other `members` than the task has; with `task`, in lists of that task alone.
+    TaskMembers,
     /// A list is answered as it was when the fault first struck it, page by page.
     StaleList,
     /// Each page of a list but the first begins with the last entry of the page before.
@@ -114,6 +119,9 @@ impl Fault {
         if self.kind == FaultKind::TaskStatus && self.task_status.is_none_or(|status| status > 7) {
             return Some("`taskStatus` must lie between 0 and 7".to_owned());
         }
+        if self.kind == FaultKind::TaskMembers && self.members.is_none() {
+            return Some("`members` is missing".to_owned());
+        }
         if self.kind == FaultKind::FailTask && self.operation.is_some() {
             return Some("`failTask` strikes tasks and no operation".to_owned());
         }
@@ -136,12 +144,12 @@ impl Fault {
 
     /// A list has no task in its path, but tells of those that the fault is about.
     fn is_about_entries(&self, target: Option<&str>) -> bool {
-        self.kind == FaultKind::TaskStatus && target.is_none()
+        matches!(self.kind, FaultKind::TaskStatus | FaultKind::TaskMembers) && target.is_none()
     }
 
     /// Whether the fault changes what a good answer says, and not whether it comes.
     pub fn rewrites(&self) -> bool {
-        matches!(self.kind, FaultKind::TaskStatus | FaultKind::StaleList)
+        matches!(self.kind, FaultKind::TaskStatus | FaultKind::TaskMembers | FaultKind::StaleList)
     }
 
     /// Whether the fault strikes at its `seen`-th matching call, counted from 1.
@@ -166,14 +174,17 @@ pub struct Struck {
     pub fault: Fault,
 }
 
-/// An answer of ShowTask or ListTasks with this state for one task or all.
-fn with_status(mut body: Value, status: u8, only: Option<&str>) -> Value {
+/// An answer of ShowTask or ListTasks with these members for one task or all.
+fn with_members(mut body: Value, members: &Map<String, Value>, only: Option<&str>) -> Value {
     let is_meant = |task: &Value| only.is_none_or(|id| task["id"].as_u64() == id.parse().ok());
+    let tell = |task: &mut Value| {
+        for (member, value) in members {
+            task[member] = value.clone();
+        }
+    };
     match body.get_mut("tasks").and_then(Value::as_array_mut) {
-        Some(tasks) => tasks.iter_mut().filter(|task| is_meant(task)).for_each(|task| {
-            task["status"] = json!(status);
-        }),
-        None => body["status"] = json!(status),
+        Some(tasks) => tasks.iter_mut().filter(|task| is_meant(task)).for_each(tell),
+        None => tell(&mut body),
     }
     body
 }
@@ -286,15 +297,20 @@ impl Faults {
 
     /// What a fault that rewrites answers makes of one. `call` is its path and query.
     pub fn rewrite(&self, struck: &Struck, call: &str, body: Value) -> Value {
-        match (struck.fault.kind, struck.fault.task_status) {
-            (FaultKind::StaleList, _) => {
+        let only = struck.fault.task.as_deref();
+        match (struck.fault.kind, struck.fault.task_status, &struck.fault.members) {
+            (FaultKind::StaleList, ..) => {
                 let mut state = self.state();
                 match state.active.iter_mut().find(|active| active.id == struck.id) {
                     Some(active) => active.kept.entry(call.to_owned()).or_insert(body).clone(),
                     None => body,
                 }
             }
-            (FaultKind::TaskStatus, Some(status)) => with_status(body, status, struck.fault.task.as_deref()),
+            (FaultKind::TaskStatus, Some(status), _) => {
+                let status = Map::from_iter([("status".to_owned(), json!(status))]);
+                with_members(body, &status, only)
+            }
+            (FaultKind::TaskMembers, _, Some(members)) => with_members(body, members, only),
             _ => body,
         }
     }
@@ -341,6 +357,7 @@ mod tests {
         assert!(problem(json!({ "kind": "delay" })).unwrap().contains("delayMs"));
         assert!(problem(json!({ "kind": "hang", "nth": 0 })).is_some());
         assert!(problem(json!({ "kind": "taskStatus" })).unwrap().contains("taskStatus"));
+        assert!(problem(json!({ "kind": "taskMembers" })).unwrap().contains("members"));
         assert!(problem(json!({ "kind": "failTask", "operation": "ShowTask" })).is_some());
         assert!(serde_json::from_value::<Fault>(json!({ "kind": "hang", "tims": 1 })).is_err());
     }

@@ -16,6 +16,7 @@ mod cdn;
 mod chaos;
 mod chart;
 mod connections;
+mod costly;
 mod crash;
 mod credentials;
 mod deletion;

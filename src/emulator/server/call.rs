@@ -195,6 +195,7 @@ impl<'a> Call<'a> {
     async fn strike(&self, fault: &Fault) -> Option<Result<Response<Body>, Cut>> {
         match fault.kind {
             FaultKind::TaskStatus
+            | FaultKind::TaskMembers
             | FaultKind::StaleList
             | FaultKind::OverlappingPages
             | FaultKind::FailTask => None,
@@ -239,6 +240,7 @@ impl<'a> Call<'a> {
             }
             FaultKind::Delay
             | FaultKind::TaskStatus
+            | FaultKind::TaskMembers
             | FaultKind::StaleList
             | FaultKind::OverlappingPages
             | FaultKind::FailTask => {
@@ -382,6 +384,7 @@ fn strikes_after(fault: &Fault) -> bool {
         FaultKind::CutBefore
         | FaultKind::Throttle
         | FaultKind::TaskStatus
+        | FaultKind::TaskMembers
         | FaultKind::StaleList
         | FaultKind::OverlappingPages
         | FaultKind::FailTask => false,
