@@ -3,8 +3,8 @@
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
-use oms_operator::api::{Connection, MigrationTask, Phase};
-use serde_json::json;
+use oms_operator::api::{Connection, MigrationTask, Phase, TaskGroup};
+use serde_json::{Value, json};
 
 use crate::migration::{Migration, message, phase_of};
 use crate::operator::OperatorFlags;
@@ -17,7 +17,12 @@ fn hurried() -> Setup {
 
 /// Says in the Connection how many tasks may be created in 24 hours.
 async fn allow(world: &World, tasks_per_day: u32) {
-    let patch = json!({ "spec": { "limits": { "tasksPerDay": tasks_per_day } } });
+    limit(world, json!({ "tasksPerDay": tasks_per_day })).await;
+}
+
+/// Says in the Connection what the account may do.
+async fn limit(world: &World, limits: Value) {
+    let patch = json!({ "spec": { "limits": limits } });
     let connections = world.api::<Connection>();
     connections.patch(CONNECTION, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
     eventually("the connection is ready with these limits", async || {
@@ -178,4 +183,46 @@ async fn a_namespace_with_one_object_does_not_wait_behind_all_of_another_namespa
         Some(task) => Err(format!("{:#?}", task.status)),
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_may_wait_at_oms_is_said_in_the_connection_and_oms_refuses_nobody() {
+    let world = hurried().limited("runningTasks", 1).behaving("minimumRunMs", 4_000).start().await;
+    world.put_objects(1).await;
+    world.wait_connection(CONNECTION, "True", "Connected").await;
+    limit(&world, json!({ "waitingTasks": 1 })).await;
+    apply(&world, "first", "MEDIUM").await.wait_condition("Ready", "False", "Running").await;
+    apply(&world, "second", "MEDIUM").await.wait_condition("Ready", "False", "WaitingAtOMS").await;
+    let third = apply(&world, "third", "MEDIUM").await;
+    wait_position(&third, 1).await;
+    assert_eq!(world.journal("CreateTask").await.len(), 2, "the limit is known, so nobody has to be refused");
+    for name in ["first", "second", "third"] {
+        world.existing(name).wait_phase(Phase::Succeeded).await;
+    }
+    assert_eq!(world.journal("CreateTask").await.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn groups_have_a_line_of_their_own_by_the_limit_of_the_connection() {
+    let world = hurried().behaving("groupStartDelayMs", 50).behaving("groupCreationMs", 100).start().await;
+    world.put_objects(1).await;
+    world.wait_connection(CONNECTION, "True", "Connected").await;
+    limit(&world, json!({ "groupsPerDay": 1 })).await;
+    let group = |name: &str| world.group(name).with("/destination/prefix", format!("{name}/"));
+    group("first").apply().await.wait_phase(Phase::Succeeded).await;
+    let second = group("second").apply().await;
+    let queued = |position: i64| {
+        move |group: &TaskGroup| {
+            let queue = group.status.as_ref().and_then(|status| status.queue.as_ref());
+            phase_of(group) == Some(Phase::Queued) && queue.is_some_and(|queue| queue.position == position)
+        }
+    };
+    let waiting = second.wait("has place 1", queued(1)).await;
+    assert!(waiting.status.unwrap().queue.unwrap().earliest_at.is_some());
+    assert_eq!(world.journal("CreateTaskGroup").await.len(), 1, "nobody is refused");
+    // A task is no group.
+    apply(&world, "task", "LOW").await.wait_phase(Phase::Succeeded).await;
+    limit(&world, json!({ "groupsPerDay": 2 })).await;
+    second.wait_phase(Phase::Succeeded).await;
+    assert_eq!(world.effects("CreateTaskGroup").await.len(), 2);
 }
