@@ -125,3 +125,27 @@ async fn a_task_that_was_stopped_goes_on_through_the_cdn() {
     assert_eq!(world.effects("StartTask").await.len(), 1, "the key went out with the start");
     assert_eq!(world.effects("CreateTask").await.len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cdn_is_tried_before_anything_is_created() {
+    let (edge, setup) = with_one_cdn();
+    let world = setup.start().await;
+    world.put_objects(2).await;
+    world.secret("cdn", &[("authenticationKey", "another-key")]).await;
+    let named = through(&world, &edge, Some("cdn"))
+        .with("/preflight", "Full")
+        .with("/type", "object")
+        .with("/source/objectKeys", json!(["00000.txt"]));
+    let migration = named.apply().await;
+    let blocked = migration.wait_condition("Ready", "False", "PreflightFailed").await;
+    assert!(message(&blocked, "Ready").contains("`source.cdn`"), "{}", message(&blocked, "Ready"));
+    assert_eq!(world.journal("CreateTask").await, Vec::<Value>::new());
+    world.secret("cdn", &[("authenticationKey", KEY)]).await;
+    let done = migration.wait_phase(Phase::Succeeded).await;
+    assert!(
+        message(&done, "PreflightPassed").contains("Cdn Passed"),
+        "{}",
+        message(&done, "PreflightPassed")
+    );
+    assert!(!world.journal("ShowCdnInfo").await.is_empty());
+}

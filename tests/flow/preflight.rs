@@ -156,3 +156,56 @@ async fn a_list_of_urls_is_checked_by_oms() {
     assert_eq!(world.journal("CreateTask").await, Vec::<Value>::new());
     assert_eq!(asked(&world).await[0]["operation"], "CheckUrlSourceListFileFormat");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bucket_of_another_region_is_told_with_the_region_that_it_lies_in() {
+    let world = World::start().await;
+    world.put_objects(1).await;
+    let draft = world.migration("photos").with("/preflight", "Full").with("/source/region", "us-east-1");
+    let migration = draft.apply().await;
+    let blocked = migration.wait_condition("Ready", "False", "PreflightFailed").await;
+    let words = message(&blocked, "Ready");
+    for word in ["`source.region`", "lies in eu-west-1, not in us-east-1", "Correct the region"] {
+        assert!(words.contains(word), "{words}");
+    }
+    assert_eq!(world.journal("CreateTask").await, Vec::<Value>::new());
+    migration.patch(serde_json::json!({ "spec": { "source": { "region": "eu-west-1" } } })).await;
+    migration.wait_phase(Phase::Succeeded).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_temporary_keys_cannot_be_checked_for_is_told_and_holds_nothing_up() {
+    let world = World::start().await;
+    world.put_objects(2).await;
+    let keys = &world.source_keys;
+    let temporary = [("accessKey", &*keys.access), ("secretKey", &*keys.secret), ("securityToken", "token")];
+    world.secret(SOURCE_SECRET, &temporary).await;
+    let migration = world.migration("photos").with("/preflight", "Full").apply().await;
+    let done = migration.wait_phase(Phase::Succeeded).await;
+    let told = condition(&done, "PreflightPassed");
+    assert_eq!(told, Some(("Unknown".into(), "PreflightIncomplete".into())));
+    let words = message(&done, "PreflightPassed");
+    assert!(words.contains("SourceBucket NotPossible: OMS takes no temporary keys"), "{words}");
+    assert!(words.contains("DestinationBucket Passed"), "{words}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn checks_that_oms_throttles_are_waited_for_and_fail_nothing() {
+    let world = Setup::default().operated(OperatorFlags::default().scaled(10)).start().await;
+    world.put_objects(1).await;
+    world.wait_connection("default", "True", "Connected").await;
+    let throttle = serde_json::json!({ "operation": "ShowBucketRegion", "kind": "throttle", "times": 2 });
+    world.fault(throttle).await;
+    for number in 0..6 {
+        let draft = world.migration(&format!("photos-{number}")).with("/preflight", "Full");
+        draft.with("/destination/prefix", format!("{number}/")).apply().await;
+    }
+    for number in 0..6 {
+        let done = world.existing(&format!("photos-{number}")).wait_phase(Phase::Succeeded).await;
+        assert_eq!(condition(&done, "PreflightPassed"), Some(("True".into(), "PreflightPassed".into())));
+    }
+    // Six objects with the same buckets and keys: each question once, beside those that were turned away.
+    let all = asked(&world).await;
+    let answered = all.iter().filter(|check| check["status"] == 200).count();
+    assert!(answered == 3 && all.len() <= 6, "{all:#?}");
+}
