@@ -60,6 +60,8 @@ async fn only_the_objects_that_failed_are_copied_again_by_the_same_task() {
     assert_eq!(world.effects("CreateTask").await.len(), 1);
     let starts = i64::try_from(world.effects("StartTask").await.len()).unwrap();
     assert_eq!(starts, retries.made, "every start is counted");
+    let asked = world.requests("StartTask");
+    assert!(asked.iter().all(|start| start["migrate_failed_object"] == true), "only what failed, each time");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -85,6 +87,8 @@ async fn a_limit_that_is_used_up_ends_it_and_a_higher_one_goes_on() {
     assert_eq!(id(&done), id(&given_up));
     assert_eq!(done.status.unwrap().retries.unwrap().made, 3);
     assert_eq!(world.effects("CreateTask").await.len(), 1);
+    let asked = world.requests("StartTask");
+    assert!(asked.iter().all(|start| start["migrate_failed_object"] != true), "`objects: All` is all");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

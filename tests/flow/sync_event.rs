@@ -215,3 +215,28 @@ async fn somebody_stops_the_sync_task_at_oms_and_the_keys_are_kept() {
     assert_eq!(world.effects("CreateSyncEvents").await.len(), 1);
     assert_eq!(world.journal("CreateSyncEvents").await.len(), 3);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sync_task_of_another_namespace_cannot_be_named_and_its_name_alone_does_not_mean_it() {
+    let world = World::start().await;
+    let mut elsewhere = manifest("elsewhere", "photos", &keys(1));
+    elsewhere["spec"]["syncTaskRef"]["namespace"] = json!("other");
+    let (accepted, said) = world.try_kubectl(&["apply", "-f", "-"], &elsewhere.to_string()).await;
+    assert!(
+        !accepted && said.contains("unknown field") && said.contains("spec.syncTaskRef.namespace"),
+        "{said}"
+    );
+
+    // One of that name in another namespace is none of this event's business.
+    let neighbour = format!("{}-neighbour", world.namespace);
+    world.kubectl(&["create", "namespace", &neighbour]).await;
+    let mut theirs = world.sync_task("photos").manifest().clone();
+    theirs["metadata"]["namespace"] = json!(neighbour);
+    let (accepted, said) =
+        world.try_kubectl(&["apply", "--namespace", &neighbour, "-f", "-"], &theirs.to_string()).await;
+    assert!(accepted, "{said}");
+    world.apply_event("here", "photos", &keys(1)).await;
+    let words = world.wait_event_reason("here", "SyncTaskNotFound").await;
+    assert!(words.contains("a SyncEvent can only name one of its own namespace"), "{words}");
+    world.kubectl(&["delete", "namespace", &neighbour, "--wait=false"]).await;
+}

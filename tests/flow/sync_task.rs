@@ -73,6 +73,89 @@ async fn a_sync_task_copies_what_events_name_and_tells_what_oms_counted() {
         calls += world.journal(operation).await.len();
     }
     assert_eq!(calls, 2, "one create and one call with keys");
+    let sent: Vec<_> = world.requests("CreateSyncEvents")[0]["object_keys"].as_array().unwrap().clone();
+    assert_eq!(
+        sent[2], "2026%2Fa%20b%2Bc%252F%26%27%C3%A9.txt",
+        "every byte but letters, digits and - . _ ~"
+    );
+
+    // What is gone is no longer counted.
+    task.delete().await;
+    task.wait_gone().await;
+    eventually("the metrics have forgotten it", async || {
+        let requested = world.operators[0].metric("oms_operator_sync_month_objects", "").await;
+        if requested < 1.0 { Ok(()) } else { Err(requested.to_string()) }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_field_reaches_oms_and_all_keys_go_out_again_with_a_start() {
+    let kms = "0d0466b0-e727-4d9c-b35d-f84bb474a37f";
+    let edge = json!({ "name": "edge", "domain": "cdn.example.com", "store": "source", "bucket": "photos",
+                       "authenticationType": "TENCENT_COS_A", "authenticationKey": "key-of-the-cdn" });
+    let world = Setup::default().every_cloud().configured("embeddedCdns", json!([edge])).start().await;
+    world.put_objects(1).await;
+    world.secret("cdn", &[("authenticationKey", "key-of-the-cdn")]).await;
+    let crypto = json!({ "type": "KMS", "kmsKeyId": kms });
+    let task = world
+        .sync_task("photos")
+        .with("/source/cloudType", "Tencent")
+        .with("/source/region", "ap-guangzhou")
+        .with("/source/appId", "1250000000")
+        .with("/source/credentials/crypto", crypto.clone())
+        .with(
+            "/source/cdn",
+            json!({ "domain": "cdn.example.com", "protocol": "http", "authenticationType": "TENCENT_COS_A",
+                    "authenticationKey": { "secretRef": { "name": "cdn" } }, "crypto": crypto }),
+        )
+        .with("/destination/region", "cn-north-4")
+        .with("/destination/storagePolicy", "IA")
+        .with("/destination/credentials/crypto", crypto.clone())
+        .with("/consistencyCheck", "crc64")
+        .with("/enableMetadataMigration", true)
+        .with("/enableRestore", true)
+        .with("/description", "all of it")
+        .apply()
+        .await;
+    task.wait_phase(Phase::Synchronizing).await;
+    let asked = world.requests("CreateSyncTask");
+    let wanted = json!({
+        "src_cloud_type": "Tencent", "src_region": "ap-guangzhou", "src_bucket": "photos", "app_id": "1250000000",
+        "src_crypto_type": "KMS", "src_kms_key_id": kms, "dst_crypto_type": "KMS", "dst_kms_key_id": kms,
+        "dst_region": "cn-north-4", "dst_bucket": "photos-archive", "dst_storage_policy": "IA",
+        "consistency_check": "crc64", "enable_metadata_migration": true, "enable_restore": true,
+        "src_ak": world.source_keys.access, "src_sk": world.source_keys.secret,
+        "dst_ak": world.destination_keys.access, "dst_sk": world.destination_keys.secret,
+        "source_cdn": { "domain": "cdn.example.com", "protocol": "http", "authentication_type": "TENCENT_COS_A",
+                        "authentication_key": "key-of-the-cdn", "crypto_type": "KMS", "kms_key_id": kms },
+    });
+    for (member, value) in wanted.as_object().unwrap() {
+        assert_eq!(asked[0][member], *value, "{member}");
+    }
+    assert!(asked[0]["description"].as_str().unwrap().ends_with(" all of it"));
+
+    task.suspend(true).await;
+    task.wait_phase(Phase::Stopped).await;
+    task.suspend(false).await;
+    task.wait_phase(Phase::Synchronizing).await;
+    let started = &world.requests("StartSyncTask")[0];
+    for member in ["src_ak", "src_sk", "dst_ak", "dst_sk", "src_kms_key_id", "dst_kms_key_id"] {
+        assert_eq!(started[member], wanted[member], "{member}");
+    }
+    assert_eq!(started["source_cdn_authentication_key"], "key-of-the-cdn");
+    assert_eq!(started["source_cdn_kms_key_id"], kms);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ready_means_what_the_spec_says_also_for_one_that_is_held() {
+    let world = World::start().await;
+    world.put_objects(1).await;
+    let task = synchronizing(&world, "photos").await;
+    task.suspend(true).await;
+    task.wait_condition("Ready", "False", "Suspended").await;
+    task.patch(json!({ "spec": { "readyWhen": "Accepted" } })).await;
+    task.wait_condition("Ready", "True", "Suspended").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
