@@ -51,32 +51,32 @@ use super::{SecretRef, rules};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ConnectionSpec {
-    /// Region of OMS and of the destination buckets, for example `cn-north-4`.
+    /// Region of OMS and of the destination buckets, for example `cn-north-4`. Next start.
     #[schemars(length(min = 1, max = 100), regex(pattern = "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
     pub region: String,
-    /// Project ID; default: looked up in IAM by the region.
+    /// Project ID; default: looked up in IAM by the region. Next start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1, max = 64), regex(pattern = "^[A-Za-z0-9_-]+$"))]
     pub project_id: Option<String>,
-    /// Address of OMS; default `https://oms.{region}.myhuaweicloud.com`. Only hosts of the operator's allow-list.
+    /// Address of OMS; default `https://oms.{region}.myhuaweicloud.com`. Only hosts of the operator's allow-list. Next start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1, max = 512), regex(pattern = "^https?://[^/?#@ ]+/?$"))]
     pub endpoint: Option<String>,
-    /// Address of IAM; default `https://iam.{region}.myhuaweicloud.com`. Only hosts of the operator's allow-list.
+    /// Address of IAM; default `https://iam.{region}.myhuaweicloud.com`. Only hosts of the operator's allow-list. Live.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1, max = 512), regex(pattern = "^https?://[^/?#@ ]+/?$"))]
     pub iam_endpoint: Option<String>,
-    /// Certificates to trust besides the system's.
+    /// Certificates to trust besides the system's. Live.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "CaBundle")]
     pub ca_bundle: Option<CaBundle>,
-    /// What the operator proves itself with at OMS.
+    /// What the operator proves itself with at OMS. Live.
     pub credentials: ConnectionCredentials,
-    /// `Accepted`: you accept OMS's privacy agreement and the operator records that at OMS. Absent: it never does.
+    /// `Accepted`: you accept OMS's privacy agreement and the operator records that at OMS. Absent: it never does. Live.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "PrivacyAgreement")]
     pub privacy_agreement: Option<PrivacyAgreement>,
-    /// What your account may do, where it differs from the service's documented limits.
+    /// What your account may do, where it differs from the service's documented limits. Live.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Limits")]
     pub limits: Option<Limits>,
@@ -139,7 +139,7 @@ pub struct ClusterConnectionSpec {
     /// The connection itself.
     #[serde(flatten)]
     pub connection: ConnectionSpec,
-    /// Which namespaces may use it; checked on every pass. Empty or absent: none.
+    /// Which namespaces may use it; checked on every pass. Empty or absent: none. Live.
     #[serde(default)]
     pub allowed_namespaces: AllowedNamespaces,
 }

@@ -52,10 +52,10 @@ use super::{Phase, Span, rules};
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = rules::sync_event_spec)]
 pub struct SyncEventSpec {
-    /// The SyncTask, in the same namespace. Fixed.
+    /// The SyncTask, in the same namespace. Frozen.
     pub sync_task_ref: SyncTaskRef,
     /// Keys of the objects as they are in the source bucket, not encoded: at most 1000, each at most 1024 bytes. OMS is
-    /// told ten at a time, in this order. Fixed.
+    /// told ten at a time, in this order. Frozen.
     #[schemars(
         length(min = 1, max = 5000),
         inner(length(min = 1, max = 1024)),
@@ -63,7 +63,7 @@ pub struct SyncEventSpec {
     )]
     pub object_keys: Vec<String>,
     /// How long after its end the object is deleted, as whole seconds or with a unit: `3600`, `60m`, `24h`, `7d`. Default:
-    /// it stays. In Git, leave it out: what deletes itself would be applied again. Fixed.
+    /// it stays. In Git, leave it out: what deletes itself would be applied again. Frozen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Span")]
     pub ttl_after_finished: Option<Span>,

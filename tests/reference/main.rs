@@ -56,6 +56,7 @@ fn the_reference_is_what_the_code_says() {
         ("docs/reference/synctask.md", types::sync_task()),
         ("docs/reference/syncevent.md", types::sync_event()),
         ("docs/reference/connection.md", types::connection()),
+        ("docs/reference/clusterconnection.md", types::cluster_connection()),
         ("docs/reference/conditions.md", types::conditions()),
         ("docs/reference/errors.md", errors::page()),
         ("docs/reference/oms-api.md", oms_api::page()),

@@ -139,19 +139,15 @@ fn rules(schema: &Value, prefix: &str, found: &mut Vec<(String, String)>) {
     }
 }
 
-fn spec_table(page: &mut String, fields: &[Field], with_class: bool) {
-    let mut head = vec!["field", "type", "limits", "default"];
-    head.extend(with_class.then_some("change"));
-    head.push("meaning");
+fn spec_table(page: &mut String, fields: &[Field]) {
+    let head = ["field", "type", "limits", "default", "change", "meaning"];
     row(page, &head);
     row(page, &vec!["---"; head.len()]);
     for field in fields {
         let name = format!("`{}`", field.path);
         let (kind, limits, default) = (field.kind(), field.limits(), field.default());
-        let mut cells = vec![&*name, &kind, &limits, &default];
-        cells.extend(with_class.then_some(field.class.unwrap_or_default()));
-        cells.push(field.meaning());
-        row(page, &cells);
+        let class = field.class.unwrap_or_default();
+        row(page, &[&*name, &kind, &limits, &default, class, field.meaning()]);
     }
 }
 
@@ -212,8 +208,8 @@ pub(crate) fn sync_event() -> String {
     let spec = fields(&schema["properties"]["spec"], "", None);
     let mut page = format!("# SyncEvent\n\n{NOTE}\n\n{}\n", schema["description"].as_str().unwrap());
     example(&mut page, "sync-event.yaml");
-    page.push_str("\n## Spec\n\nNothing of it can change: for other keys, create another SyncEvent.\n\n");
-    spec_table(&mut page, &spec, false);
+    page.push_str("\n## Spec\n\n**frozen** here means from the beginning: for other keys, create another SyncEvent.\n\n");
+    spec_table(&mut page, &spec);
     values_section(&mut page, &spec);
     rules_table(&mut page, &schema);
     status_table(&mut page, &schema);
@@ -232,7 +228,7 @@ fn transfer<K: JsonSchema>(kind: &str, thing: &str, shown: &str) -> String {
         writeln!(page, "- **{class}**: {meaning}").unwrap();
     }
     page.push('\n');
-    spec_table(&mut page, &spec, true);
+    spec_table(&mut page, &spec);
     values_section(&mut page, &spec);
     rules_table(&mut page, &schema);
     status_table(&mut page, &schema);
@@ -241,21 +237,25 @@ fn transfer<K: JsonSchema>(kind: &str, thing: &str, shown: &str) -> String {
 }
 
 pub(crate) fn connection() -> String {
-    let schema = schema_of::<Connection>();
-    let of_cluster = schema_of::<ClusterConnection>();
-    let mut page =
-        format!("# Connection, ClusterConnection\n\n{NOTE}\n\n{}\n", schema["description"].as_str().unwrap());
-    example(&mut page, "connection.yaml");
-    page.push_str("\n## Spec\n\n");
+    connection_of::<Connection>("Connection", "connection.yaml")
+}
+
+pub(crate) fn cluster_connection() -> String {
+    connection_of::<ClusterConnection>("ClusterConnection", "cluster-connection.yaml")
+}
+
+/// The page of a kind of connections.
+fn connection_of<K: JsonSchema>(kind: &str, shown: &str) -> String {
+    let schema = schema_of::<K>();
     let spec = fields(&schema["properties"]["spec"], "", None);
-    spec_table(&mut page, &spec, false);
+    let mut page = format!("# {kind}\n\n{NOTE}\n\n{}\n", schema["description"].as_str().unwrap());
+    example(&mut page, shown);
+    page.push_str(
+        "\n## Spec\n\nWhat a change does:\n\n- **live**: takes effect at once, also for what runs\n- **next start**: holds for \
+         what is created from then on; what exists at OMS stays where it is, and its object says `ConnectionChanged`\n\n",
+    );
+    spec_table(&mut page, &spec);
     values_section(&mut page, &spec);
-    writeln!(page, "\n## More in a ClusterConnection\n\n{}\n", of_cluster["description"].as_str().unwrap())
-        .unwrap();
-    let known: Vec<_> = spec.iter().map(|field| field.path.as_str()).collect();
-    let mut more = fields(&of_cluster["properties"]["spec"], "", None);
-    more.retain(|field| !known.contains(&field.path.as_str()));
-    spec_table(&mut page, &more, false);
     rules_table(&mut page, &schema);
     status_table(&mut page, &schema);
     page
@@ -286,6 +286,18 @@ pub(crate) fn conditions() -> String {
 fn every_field_says_when_it_can_change_and_the_rules_agree() {
     for schema in [schema_of::<MigrationTask>(), schema_of::<TaskGroup>(), schema_of::<SyncTask>()] {
         fields_and_rules_agree(&schema);
+    }
+    for (schema, known) in [
+        (schema_of::<Connection>(), ["live", "next start"].as_slice()),
+        (schema_of::<ClusterConnection>(), &["live", "next start"]),
+        (schema_of::<SyncEvent>(), &["frozen"]),
+    ] {
+        for field in fields(&schema["properties"]["spec"], "", None) {
+            assert!(!field.meaning().is_empty(), "{} has no meaning", field.path);
+            let class =
+                field.class.unwrap_or_else(|| panic!("{} does not say when it can change", field.path));
+            assert!(known.contains(&class), "{} is said to be {class}", field.path);
+        }
     }
 }
 
