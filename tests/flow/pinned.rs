@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::migration::{Migration, condition, message};
 use crate::operator::OperatorFlags;
-use crate::world::{CONNECTION, OTHER_PROJECT, PROJECT, Setup, World};
+use crate::world::{CONNECTION, Keys, OMS_SECRET, OTHER_PROJECT, PROJECT, Setup, World};
 
 async fn running<'w>(world: &'w World, name: &str) -> Migration<'w> {
     let migration = world.migration(name).apply().await;
@@ -69,6 +69,37 @@ async fn a_connection_with_another_project_moves_no_task_that_runs() {
         migration.wait_gone().await;
     }
     assert_eq!(world.remote_tasks().await, Vec::<Value>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_that_do_not_see_where_a_task_stays_are_told_tried_once_and_replaced() {
+    let world = Setup::default().two_projects().behaving("objectRate", 20.0).start().await;
+    world.put_objects(200).await;
+    let migration = running(&world, "photos").await;
+    redirect(&world, json!({ "projectId": OTHER_PROJECT })).await;
+    migration.wait_condition("ConnectionReady", "False", "ConnectionChanged").await;
+    let write = async |keys: &Keys| {
+        world.secret(OMS_SECRET, &[("accessKey", &keys.access), ("secretKey", &keys.secret)]).await;
+    };
+    write(&world.other_keys).await;
+    let blind = migration.wait_condition("ConnectionReady", "False", "ConnectionNotReady").await;
+    let words = message(&blind, "ConnectionReady");
+    for word in [PROJECT, "Connection `default`", "Give the connection keys that can see both"] {
+        assert!(words.contains(word), "{words}");
+    }
+    world.wait_connection(CONNECTION, "True", "Connected").await;
+    let refused = async || {
+        let calls = world.journal("*").await;
+        calls.iter().filter(|call| call["status"] != 200 && call["project"] == PROJECT).count()
+    };
+    let before = refused().await;
+    migration.nudge("again").await;
+    world.let_polls_pass(12).await;
+    assert_eq!(refused().await, before, "refused keys are not tried again and again");
+
+    write(&world.oms_keys).await;
+    migration.wait_phase(Phase::Succeeded).await;
+    assert_eq!(world.effects("CreateTask").await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,7 +4,7 @@ use oms_operator::api::Phase;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-use crate::migration::condition;
+use crate::migration::{condition, phase_of};
 use crate::world::{Setup, World, eventually};
 
 async fn copied(world: &World) -> u64 {
@@ -96,4 +96,21 @@ async fn what_is_suspended_from_the_start_is_not_created_until_it_is_resumed() {
     migration.wait_phase(Phase::Succeeded).await;
     assert_eq!(world.effects("CreateTask").await.len(), 1);
     assert!(world.destination.object("photos-archive", "edited/00000.txt").is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ready_means_what_the_spec_says_while_a_task_is_held_and_while_it_runs() {
+    let world = Setup::default().behaving("objectRate", 10.0).start().await;
+    world.put_objects(40).await;
+    let migration =
+        world.migration("photos").with("/suspend", true).with("/readyWhen", "Accepted").apply().await;
+    let held = migration.wait_condition("Ready", "True", "Suspended").await;
+    assert_eq!(phase_of(&held), Some(Phase::Stopped));
+    assert_eq!(world.journal("CreateTask").await, Vec::<Value>::new());
+    migration.patch(json!({ "spec": { "readyWhen": "Started" } })).await;
+    migration.wait_condition("Ready", "False", "Suspended").await;
+    migration.suspend(false).await;
+    let started = migration.wait_condition("Ready", "True", "Running").await;
+    assert_eq!(condition(&started, "Reconciling"), None);
+    migration.wait_condition("Ready", "True", "Succeeded").await;
 }

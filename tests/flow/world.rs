@@ -212,6 +212,8 @@ pub(crate) struct World {
     pub(crate) client: Client,
     /// Keys for OMS.
     pub(crate) oms_keys: Keys,
+    /// Keys for [`OTHER_PROJECT`] alone.
+    pub(crate) other_keys: Keys,
     /// Keys of the source store.
     pub(crate) source_keys: Keys,
     /// Keys of the destination store.
@@ -251,8 +253,8 @@ impl World {
         let namespace = unique_namespace();
         create_namespace(&client, &namespace).await;
 
-        let [oms_keys, source_keys, destination_keys] =
-            ["oms", "src", "dst"].map(|role| Keys::unique(role, &namespace.replace('-', "")));
+        let [oms_keys, other_keys, source_keys, destination_keys] =
+            ["oms", "two", "src", "dst"].map(|role| Keys::unique(role, &namespace.replace('-', "")));
         let source = store("source", &source_keys).await;
         let destination = store("destination", &destination_keys).await;
         let mut config = json!({
@@ -289,6 +291,8 @@ impl World {
             let mut second = config["projects"][0].clone();
             second["id"] = json!(OTHER_PROJECT);
             second["name"] = json!("second");
+            let own = json!({ "access": other_keys.access, "secret": other_keys.secret });
+            second["accessKeys"].as_array_mut().unwrap().push(own);
             config["projects"].as_array_mut().unwrap().push(second);
         }
         let config = Config::parse(&config.to_string()).unwrap();
@@ -309,6 +313,7 @@ impl World {
             namespace,
             client,
             oms_keys,
+            other_keys,
             source_keys,
             destination_keys,
             source,

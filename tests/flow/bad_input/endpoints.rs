@@ -79,3 +79,19 @@ async fn an_endpoint_beside_the_allow_list_is_never_called() {
     world.wait_connection("default", "True", "Connected").await;
     assert_recovers(&world, "photos", 40).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_iam_beside_the_allow_list_is_never_called() {
+    let world = hurried().unconnected().start().await;
+    world.put_objects(1).await;
+    write_secrets(&world, None).await;
+    connect_with(&world, json!({ "projectId": null, "iamEndpoint": "https://iam.attacker.example" })).await;
+    let refused = world.wait_connection("default", "False", "EndpointNotAllowed").await;
+    assert_connection_told(
+        &refused,
+        &["`spec.iamEndpoint`", "https://iam.attacker.example", "administrator"],
+    );
+    assert_created(&world, 0).await;
+    connect_with(&world, json!({ "projectId": null, "iamEndpoint": world.emulator.endpoints().iam })).await;
+    world.wait_connection("default", "True", "Connected").await;
+}
