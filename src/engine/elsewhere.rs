@@ -32,20 +32,19 @@ impl Engine {
         let known = project
             .turned_away(connection)
             .filter(|known| known.made_from == session.made_from && known.at + PAUSE > now);
-        let why = match known {
-            Some(known) => known.why,
-            None => {
-                let probe = ListTasks { limit: 1, ..ListTasks::default() };
-                let Err(error) = client.list_tasks(&probe, Urgency::User).await else {
-                    self.sessions.join(connection, project, client.clone());
-                    return Ok(());
-                };
-                let code = error.code().map_or_else(String::new, |code| format!(" ({code})"));
-                let why = format!("{}{code}", error.message().trim_end_matches('.'));
-                let made_from = session.made_from.clone();
-                project.turn_away(connection, TurnedAway { at: now, made_from, why: why.clone() });
-                why
-            }
+        let why = if let Some(known) = known {
+            known.why
+        } else {
+            let probe = ListTasks { limit: 1, ..ListTasks::default() };
+            let Err(error) = client.list_tasks(&probe, Urgency::User).await else {
+                self.sessions.join(connection, project, client.clone());
+                return Ok(());
+            };
+            let code = error.code().map_or_else(String::new, |code| format!(" ({code})"));
+            let why = format!("{}{code}", error.message().trim_end_matches('.'));
+            let made_from = session.made_from.clone();
+            project.turn_away(connection, TurnedAway { at: now, made_from, why: why.clone() });
+            why
         };
         let (key, pinned) = (project.key(), &session.pinned);
         Err(format!(
