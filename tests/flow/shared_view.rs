@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 
 use crate::connections::connect_as;
 use crate::migration::{Migration, condition};
-use crate::rerun::delete_at_the_console;
 use crate::world::{Setup, World, eventually};
 
 /// A world whose tasks and groups copy for very long, and whose groups pass their first states quickly.
@@ -79,7 +78,8 @@ async fn a_task_that_is_missing_from_the_lists_is_confirmed_by_a_look_at_it_alon
     world.let_polls_pass(4).await;
     let before = world.journal("ShowTask").await.len();
     let lost = id(&tasks[2].get().await);
-    delete_at_the_console(&world, &lost).await;
+    world.console().stop_task(&lost).await;
+    world.console().delete_task(&lost).await;
     tasks[2].wait_condition("Stalled", "True", "RemoteTaskGone").await;
     let looks = world.journal("ShowTask").await.split_off(before);
     assert!(!looks.is_empty() && looks.iter().all(|look| look["task"] == json!(lost)), "{looks:#?}");
