@@ -27,6 +27,27 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Print the custom resource definitions as YAML
     Crds(CrdsArgs),
+    /// Let go of every object before an uninstall: remove the finalizers and tell what stays at OMS
+    ///
+    /// Nothing is called at OMS: tasks that run go on, and records stay. Afterwards objects and namespaces can be
+    /// deleted without an operator.
+    Release(ReleaseArgs),
+}
+
+/// Options of `oms-operator release`.
+#[derive(Args, Clone, Debug)]
+pub struct ReleaseArgs {
+    /// Only the objects of this namespace; repeatable [default: all namespaces, and ClusterConnections]
+    #[arg(long = "namespace", value_name = "NAMESPACE", value_delimiter = ',')]
+    pub namespaces: Vec<String>,
+
+    /// Only tell what would be done
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Go on although an operator holds the lease; it would put the finalizers back
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// Options of `oms-operator crds`.
@@ -230,7 +251,7 @@ mod tests {
     fn run(args: &[&str]) -> RunArgs {
         match Cli::try_parse_from(["oms-operator", "run"].iter().chain(args)).unwrap().command {
             Command::Run(args) => *args,
-            Command::Crds(_) => unreachable!("`run` was typed"),
+            Command::Crds(_) | Command::Release(_) => unreachable!("`run` was typed"),
         }
     }
 

@@ -11,9 +11,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use oms_operator::api;
-use oms_operator::cli::{Cli, Command, RunArgs};
+use oms_operator::cli::{Cli, Command, ReleaseArgs, RunArgs};
 use oms_operator::config::{Config, Surroundings};
-use oms_operator::controller;
+use oms_operator::controller::{self, release::Release};
 use oms_operator::telemetry::logging;
 
 /// How long a clean end may take; Kubernetes kills after 30 s.
@@ -27,6 +27,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run(args) => run(&args),
         Command::Crds(args) => crds(args.output_dir.as_deref()),
+        Command::Release(args) => release(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -54,6 +55,21 @@ fn crds(output_dir: Option<&Path>) -> Result<(), Failure> {
         let path = folder.join(name);
         std::fs::write(&path, yaml).map_err(|error| wrong(&path, error))?;
     }
+    Ok(())
+}
+
+fn release(args: &ReleaseArgs) -> Result<(), Failure> {
+    let release = Release { namespaces: args.namespaces.clone(), dry_run: args.dry_run, force: args.force };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let released = runtime.block_on(async {
+        let client = kube::Client::try_default().await?;
+        release.run(&client, |line| println!("{line}")).await.map_err(Failure::from)
+    })?;
+    let what = if args.dry_run { "Would release" } else { "Released" };
+    println!(
+        "{what} {} objects; {} tasks stay at OMS, {} of them still under way",
+        released.objects, released.tasks, released.active
+    );
     Ok(())
 }
 

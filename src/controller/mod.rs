@@ -9,6 +9,7 @@
 mod lane;
 mod pauses;
 mod pulse;
+pub mod release;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;

@@ -1,9 +1,12 @@
 //! Installed, upgraded, rolled back, uninstalled and installed again: what runs at OMS goes on, once.
 
+use std::process::Command;
+
 use oms_operator::api::Phase;
 
 use super::release::{Place, bare};
-use crate::world::{Setup, eventually};
+use super::rights::done;
+use crate::world::{Setup, World, eventually};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_migration_survives_everything_that_happens_to_the_release() {
@@ -52,4 +55,72 @@ async fn a_migration_survives_everything_that_happens_to_the_release() {
         let key = format!("{number:05}.txt");
         assert_eq!(world.destination.object("photos-archive", &key).unwrap().writes, 1, "{key}");
     }
+}
+
+/// Runs `oms-operator release` as an administrator does.
+async fn release(world: &World, further: &[&str]) -> (bool, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_oms-operator"));
+    command.arg("release").args(further).env("KUBECONFIG", world.plane.kubeconfig());
+    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+    (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn released_before_an_uninstall_objects_and_namespaces_can_be_deleted_and_tasks_go_on() {
+    let world = bare(Setup::default().behaving("objectRate", 2.0)).await;
+    let place = Place::new(&world, "oms-system").await;
+    place.deploy("install", "oms", &["--set", "replicaCount=1"]).await;
+    world.connect().await;
+    world.put_objects(200).await;
+    let migration = world.migration("photos").apply().await;
+    migration.wait_condition("Ready", "False", "Running").await;
+    let id = migration.status().await.task_id.unwrap();
+
+    let (succeeded, told) = release(&world, &[]).await;
+    assert!(
+        !succeeded && told.contains("an operator runs") && told.contains("scale it to 0 first"),
+        "{told}"
+    );
+    place.helm(&["uninstall", "oms", "--wait"]).await;
+    place.wait_empty().await;
+    let (succeeded, told) = release(&world, &["--dry-run"]).await;
+    assert!(
+        succeeded && told.contains("Would release 2 objects; 1 tasks stay at OMS, 1 of them still under way"),
+        "{told}"
+    );
+    assert!(migration.get().await.metadata.finalizers.is_some(), "nothing was done");
+    let (succeeded, told) = release(&world, &[]).await;
+    let line = format!("MigrationTask {}/photos: stays at OMS as {id} (Running)", world.namespace);
+    assert!(succeeded && told.contains(&line), "{told}");
+    let (_, told) = release(&world, &[]).await;
+    assert!(told.contains("Released 0 objects"), "{told}");
+
+    world.kubectl(&["delete", "namespace", &world.namespace, "--timeout", "60s"]).await;
+    assert_eq!(world.remote_tasks().await.len(), 1);
+    for operation in ["StopTask", "DeleteTask"] {
+        assert_eq!(world.journal(operation).await.len(), 0, "{operation}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_namespaced_install_works_for_its_namespaces_with_roles_alone() {
+    let world = bare(Setup::default()).await;
+    let place = Place::new(&world, "oms-system").await;
+    let namespaces = format!("watchNamespaces[0]={}", world.namespace);
+    let values =
+        ["--set", &namespaces, "--set", "clusterId=test", "--set", "rbac.aggregateToUserRoles=false"];
+    place.deploy("install", "oms", &values).await;
+    world.connect().await;
+    world.put_objects(3).await;
+    world.migration("photos").apply().await.wait_phase(Phase::Succeeded).await;
+    for kind in ["clusterroles", "clusterrolebindings"] {
+        let made = world.kubectl(&["get", kind, "-l", "app.kubernetes.io/instance=oms", "-o", "name"]).await;
+        assert_eq!(made.trim(), "", "{kind}");
+    }
+    let refused = done(&world, &place.namespace);
+    let beyond: Vec<_> = refused
+        .iter()
+        .filter(|(_, _, resource)| ["namespaces", "clusterconnections"].contains(&resource.as_str()))
+        .collect();
+    assert!(beyond.is_empty(), "it does not even try: {beyond:#?}");
 }

@@ -4,3 +4,4 @@
 mod install;
 mod release;
 mod rights;
+mod values;

@@ -34,7 +34,7 @@ fn allowed(manifest: &Value) -> BTreeSet<Act> {
 }
 
 /// What the operator's service account did, as the API server noted it.
-fn done(world: &World, namespace: &str) -> BTreeSet<Act> {
+pub(super) fn done(world: &World, namespace: &str) -> BTreeSet<Act> {
     let log = std::fs::read_to_string(world.plane.audit_log().unwrap()).unwrap();
     let account = format!("system:serviceaccount:{namespace}:");
     let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
