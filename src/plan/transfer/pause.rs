@@ -13,6 +13,8 @@ pub(super) fn plan(draft: &mut Draft<'_>) -> Option<Plan> {
         let status = draft.view.stored.cloned().unwrap_or_default();
         return Some(Plan { status, step: Step::Rest, look_again: None });
     }
+    // On top of what is stored, the marker included: its time moves only when the pause begins.
+    draft.status = draft.view.stored.cloned().unwrap_or_default();
     draft.set(types::PAUSED, "True", Reason::Paused, &message);
     Some(Plan { status: draft.status.clone(), step: Step::Rest, look_again: None })
 }

@@ -1,6 +1,6 @@
 //! Hands off.
 
-use super::super::{Pause, Step};
+use super::super::{Pause, Plan, Step};
 use super::scene::{Scene, condition, remote, scene};
 use crate::api;
 use crate::api::conditions::types;
@@ -74,4 +74,18 @@ fn deletion_works_under_every_pause() {
         scene().with(|scene| scene.pause = Some(Pause::Operator)).settled().0.with_finalizer().deleted();
     // Never looked at: one search for what an erased status would not tell.
     assert!(matches!(plan.plan().step, Step::Search));
+}
+
+/// Regression: the time of the marker moved when somebody else took the pause over.
+#[test]
+fn who_pauses_may_change_without_a_change_of_the_time_since_when_it_is_paused() {
+    let (scene, plan) = scene().recorded().annotated(api::PAUSED, "true").settled();
+    let since = |plan: &Plan| {
+        situation::find(&plan.status.conditions, types::PAUSED).unwrap().last_transition_time.clone()
+    };
+    let (_, taken_over) = scene.now(500).with(|scene| scene.pause = Some(Pause::Operator)).settled();
+    assert!(
+        situation::find(&taken_over.status.conditions, types::PAUSED).unwrap().message.contains("`--paused`")
+    );
+    assert_eq!(since(&taken_over), since(&plan));
 }
