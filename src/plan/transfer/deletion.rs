@@ -6,7 +6,7 @@ use super::rerun::{self, Claim};
 use super::{Draft, LookAgain, Plan, Step, adopt, create, group, later};
 use crate::api::DeletionPolicy;
 use crate::api::conditions::Reason;
-use crate::plan::seen::{Link, Remote, RemoteId, RemoteState, Search, TroubleKind};
+use crate::plan::seen::{Link, Remote, RemoteId, RemoteState, RemoteTask, Search, TroubleKind};
 use crate::plan::situation::{Row, Situation};
 
 /// From so many refusals of a call in a row on, the clean-up counts as blocked.
@@ -172,7 +172,9 @@ fn end(draft: Draft<'_>, id: RemoteId, policy: DeletionPolicy) -> Plan {
         let again = LookAgain::after(draft.until(trouble.retry_at));
         return draft.finish(deleting(waiting_words(policy)), Step::Rest, again);
     }
-    if let Some(duplicate) = draft.view.siblings.iter().find(|task| task.id != id) {
+    // The tasks of former runs are none: with them it goes as the policy says.
+    let is_duplicate = |task: &RemoteTask| task.id != id && !rerun::is_on_record(&draft.status, &task.id);
+    if let Some(duplicate) = draft.view.siblings.iter().find(|task| is_duplicate(task)) {
         let step = Step::RemoveDuplicate(duplicate.id.clone());
         let again = LookAgain::after(Duration::from_secs(2));
         return draft.finish(deleting(waiting_words(policy)), step, again);

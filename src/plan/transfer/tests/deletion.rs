@@ -238,3 +238,17 @@ fn an_old_scan_does_not_end_the_search() {
     });
     assert_eq!(scene.plan().step, Step::Search);
 }
+
+/// Regression: a task of a former run that somebody started again at the console was taken for a duplicate, and deleted
+/// although `StopAndKeep` keeps records.
+#[test]
+fn the_task_of_a_former_run_is_no_duplicate_when_the_object_is_deleted() {
+    let former = RemoteTask { id: 5.into(), ..remote(RemoteState::Running) };
+    let scene = scene().recorded().remote(remote(RemoteState::Stopped)).deleted();
+    let scene = scene.status(|status| status.older_task_ids = vec!["5".into()]);
+    let scene = scene.with(|scene| scene.siblings = vec![former]);
+    let keeping =
+        scene.clone().spec(|spec| spec.lifecycle.deletion_policy = Some(DeletionPolicy::StopAndKeep));
+    assert_eq!(keeping.plan().step, LET_GO);
+    assert_eq!(scene.plan().step, Step::Delete(id()), "those of former runs follow, one by one");
+}
