@@ -222,7 +222,12 @@ pub fn is_over(meta: &ObjectMeta, wish: &Wish<'_>, status: Option<&TransferStatu
     let asked = status.phase == Some(Phase::Failed)
         && (annotation(meta, api::RECONCILE_REQUESTED_AT) != status.last_handled_reconcile_at.as_ref()
             || meta.generation.is_some_and(|generation| generation != status.observed_generation));
-    ended && !asked && !notification::is_awaited(status) && rerun::wanted(wish, status).is_none()
+    // Who only looks begins no run.
+    let observes = wish.lifecycle.management_policy == ManagementPolicy::Observe;
+    ended
+        && !asked
+        && !notification::is_awaited(status)
+        && (observes || rerun::wanted(wish, status).is_none())
 }
 
 pub use cause::is_of_keys;
@@ -244,6 +249,8 @@ pub fn plan(view: &View<'_>) -> Plan {
     }
     if adopt::is_wanted(&draft) {
         adopt::plan(draft)
+    } else if draft.observes() {
+        observe::plan_own(draft)
     } else if draft.status.task_id.is_some() {
         run::plan(draft)
     } else if let Some((id, name)) = view.created {
@@ -271,6 +278,7 @@ fn later(at: Timestamp, span: Duration) -> Timestamp {
 }
 
 /// A plan in the making.
+#[derive(Clone)]
 struct Draft<'a> {
     view: &'a View<'a>,
     status: TransferStatus,

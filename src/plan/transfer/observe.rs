@@ -1,6 +1,6 @@
 //! A task that somebody else owns: status and metrics, and never a call that changes it.
 
-use super::{Draft, LookAgain, Plan, Step, adopt, group, retry, run, sync};
+use super::{Draft, LookAgain, Plan, Step, adopt, create, group, retry, run, sync};
 use crate::api::Failure;
 use crate::api::conditions::{Reason, types};
 use crate::plan::seen::{Link, Remote, RemoteFailure, RemoteState, RemoteTask};
@@ -19,6 +19,29 @@ const OF_OWNERS: [&str; 6] = [
     types::CREDENTIALS_PENDING,
     types::OVERSIZED,
 ];
+
+/// Plans for an object that has left the adopted task behind for a run of its own, and may only look now. What was sent
+/// is still searched for, so that it is known; nothing else is done about it.
+pub(super) fn plan_own(mut draft: Draft<'_>) -> Plan {
+    if draft.status.task_id.is_some() {
+        return plan(draft);
+    }
+    if let Some((id, name)) = draft.view.created {
+        return create::record(draft, id.clone(), super::name_of(name));
+    }
+    let sent = draft.status.create.as_ref().is_some_and(|intent| intent.sent_at.is_some());
+    if sent && draft.view.permit.is_none() && !create::had_no_effect(&draft) {
+        let plan = create::plan_under_way(draft);
+        let step = if plan.step.is_look() { plan.step } else { Step::Rest };
+        return Plan { step, ..plan };
+    }
+    draft.take_intent_back();
+    draft.status.next_attempt_at = None;
+    draft.status.suspended_at = None;
+    let message = "`spec.managementPolicy` is Observe, so the run that `spec.rerun` asked for is not created: set it to \
+                   Manage to create it";
+    draft.finish(Situation::new(Row::StoppedExternally, Reason::Observed, message), Step::Rest, None)
+}
 
 /// Plans for a recorded task that is only looked at.
 pub(super) fn plan(mut draft: Draft<'_>) -> Plan {

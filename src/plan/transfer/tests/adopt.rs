@@ -10,7 +10,8 @@ use crate::api::{
 use crate::plan::claims::Claim;
 use crate::plan::facts::difference;
 use crate::plan::seen::{
-    Call, Candidate, Counters, Delivered, Described, RemoteState, RemoteTask, TroubleKind, Whole, Window,
+    Call, Candidate, Counters, Delivered, Described, Keys, RemoteState, RemoteTask, TroubleKind, Whole,
+    Window,
 };
 use crate::plan::situation::{self, whole_seconds};
 
@@ -374,4 +375,34 @@ fn an_edit_is_compared_whatever_else_waits_for_its_next_try() {
     assert_eq!((plan.step.clone(), plan.status.observed_generation), (Step::Rest, 1));
     assert_eq!(plan.look_again.unwrap().after.as_secs(), 30);
     assert_eq!(waiting.now(31).plan().step, Step::Describe);
+}
+
+/// Regression: after a rerun had left the adopted task behind, `Observe` was not heeded any more.
+#[test]
+fn the_own_run_that_followed_an_adopted_task_is_only_looked_at_too() {
+    let observing = |scene: Scene| {
+        scene.spec(|spec| {
+            spec.adopt = Some(AdoptTask { task_id: "5".into() });
+            spec.lifecycle.management_policy = ManagementPolicy::Observe;
+            spec.priority = Priority::High;
+        })
+    };
+    let left = |scene: Scene| scene.status(|status| status.adopted = Some(false));
+    for state in [RemoteState::Waiting, RemoteState::Running, RemoteState::Stopped, RemoteState::Failed] {
+        let scene = observing(left(scene().recorded())).suspended().remote(remote(state));
+        assert_eq!(scene.settled().1.step, Step::Rest, "{state:?}");
+    }
+    let intended = observing(left(scene().intent_written())).searched(1);
+    let (scene, plan) = intended.settled();
+    assert_eq!(told(&plan), (Phase::Stopped, "Observed", &Step::Rest));
+    assert!(plan.status.create.is_none() && message(&plan).contains("set it to Manage"));
+    let managed = scene.spec(|spec| spec.lifecycle.management_policy = ManagementPolicy::Manage);
+    assert!(managed.settled().1.status.create.is_some(), "and it is created when the policy says so");
+    // What may have been sent is found, as otherwise nobody would know of it.
+    let sent = observing(left(scene_sent())).found(3, vec![remote(RemoteState::Running)]);
+    assert_eq!(sent.settled().1.status.task_id, Some(NUMBER.to_string()));
+}
+
+fn scene_sent() -> Scene {
+    scene().intent_written().sent(2)
 }
