@@ -195,8 +195,17 @@ fn record(mut draft: Draft<'_>, link: &LinkUp, found: &Described) -> Plan {
     status.next_attempt_at = None;
     status.differences.clone_from(&found.differences);
     drift::begin(&mut draft);
+    let mut taken_over = draft.clone();
     let plan =
         if draft.observes() { observe::known(draft, &found.task) } else { run::known(draft, &found.task) };
+    let plan = if plan.step.is_look() {
+        // It is about to be started, which takes another look.
+        tell(&mut taken_over);
+        let situation = Situation::new(Row::Active, Reason::Resuming, "The task is being started again");
+        taken_over.finish(situation, Step::Rest, None)
+    } else {
+        plan
+    };
     // On record first; what there is to do comes with the next look.
     Plan { step: Step::Rest, look_again: LookAgain::after(Duration::ZERO), ..plan }
 }

@@ -406,3 +406,18 @@ fn the_own_run_that_followed_an_adopted_task_is_only_looked_at_too() {
 fn scene_sent() -> Scene {
     scene().intent_written().sent(2)
 }
+
+/// Regression: a stopped task could not be adopted with `driftPolicy: Enforce`, as reading the keys for its start came
+/// before the record, for ever.
+#[test]
+fn a_stopped_task_that_is_to_be_started_is_on_record_before_its_keys_are_read() {
+    let enforcing = adopting().spec(|spec| spec.lifecycle.drift_policy = DriftPolicy::Enforce);
+    let scene = finding(enforcing.with_finalizer(), foreign(RemoteState::Stopped));
+    let mut scene = scene.with(|scene| scene.keys = Keys::NotRead);
+    let plan = scene.plan();
+    assert_eq!(told(&plan), (Phase::Running, "Resuming", &Step::Rest));
+    assert_eq!(plan.status.task_id, Some(NUMBER.to_string()));
+    assert_eq!(condition(&plan, types::ADOPTED), Some(("True", "Adopted")));
+    scene.store(&plan);
+    assert_eq!(scene.settle().step, Step::ReadKeys);
+}
