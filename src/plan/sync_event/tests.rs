@@ -1,6 +1,8 @@
-use std::collections::BTreeMap;
+//! The decisions about a SyncEvent, as behaviours and as properties.
 
-use proptest::prelude::*;
+mod properties;
+
+use std::collections::BTreeMap;
 
 use super::*;
 use crate::api::conditions::types;
@@ -85,6 +87,17 @@ impl Scene {
         self
     }
 
+    /// What is stored after a plan, and what the process remembers then, as the engine does.
+    fn store(&mut self, status: SyncEventStatus) {
+        let handled =
+            |status: Option<&SyncEventStatus>| status.and_then(|s| s.last_handled_reconcile_at.clone());
+        if handled(Some(&status)) != handled(self.stored.as_ref()) || is_over(Some(&status)) {
+            self.trouble = None;
+        }
+        self.told = None;
+        self.stored = Some(status);
+    }
+
     /// Plans and stores until a step comes that is no write.
     fn settle(&mut self) -> Plan {
         for _ in 0..4 {
@@ -92,8 +105,7 @@ impl Scene {
             if self.stored.as_ref() == Some(&plan.status) {
                 return plan;
             }
-            self.stored = Some(plan.status);
-            self.told = None;
+            self.store(plan.status);
         }
         panic!("the status does not come to rest: {self:#?}");
     }
@@ -245,114 +257,5 @@ fn every_pause_is_marked_once_and_its_mark_goes_with_it() {
         let plan = scene.plan();
         assert_eq!(situation::find(&plan.status.conditions, types::PAUSED), None);
         assert!(matches!(plan.step, Step::Send(..)), "{:?}", plan.step);
-    }
-}
-
-fn receivers() -> impl Strategy<Value = Receiver> {
-    prop_oneof![
-        Just(Receiver::Missing),
-        Just(Receiver::Leaving),
-        Just(Receiver::Idle { phase: Some(Phase::Queued), message: "wait".into() }),
-        Just(Receiver::Unreachable { reason: Reason::ConnectionNotReady, message: "x".into() }),
-        Just(Receiver::Ready(id())),
-    ]
-}
-
-fn troubles() -> impl Strategy<Value = Trouble> {
-    let kinds = prop_oneof![
-        Just(TroubleKind::Invalid),
-        Just(TroubleKind::Credentials),
-        Just(TroubleKind::BucketCredentials),
-        Just(TroubleKind::Permission),
-        Just(TroubleKind::Privacy),
-        Just(TroubleKind::Quota),
-        Just(TroubleKind::Conflict),
-        Just(TroubleKind::Missing),
-        Just(TroubleKind::Throttled),
-        Just(TroubleKind::Transient),
-        Just(TroubleKind::Unknown),
-    ];
-    (kinds, -60_i64..600).prop_map(|(kind, second)| trouble(kind, "OMS.0001", at(second)))
-}
-
-fn statuses() -> impl Strategy<Value = SyncEventStatus> {
-    let end = proptest::option::of((-600_i64..0).prop_map(|second| whole_seconds(at(second))));
-    (proptest::option::of(-5_i64..60), end).prop_map(|(accepted, finished_at)| SyncEventStatus {
-        accepted,
-        finished_at,
-        ..SyncEventStatus::default()
-    })
-}
-
-fn scenes() -> impl Strategy<Value = Scene> {
-    let told = proptest::option::of((0_usize..60).prop_map(|through| (through, id())));
-    let ttl = proptest::option::of((0_u64..1_000).prop_map(|seconds| Span(seconds.to_string())));
-    let notes = proptest::option::of(prop_oneof![
-        Just((api::PAUSED, "true")),
-        Just((api::RECONCILE_REQUESTED_AT, "token")),
-    ]);
-    let parts = (
-        1_usize..50,
-        proptest::option::of(statuses()),
-        receivers(),
-        told,
-        proptest::option::of(troubles()),
-        ttl,
-        notes,
-        any::<bool>(),
-    );
-    parts.prop_map(|(keys, stored, receiver, told, trouble, ttl, note, deleted)| {
-        let mut scene = Scene { stored, receiver, told, trouble, ..scene(keys) };
-        scene.spec.ttl_after_finished = ttl;
-        if deleted {
-            scene.meta.deletion_timestamp = Some(whole_seconds(at(-1)));
-        }
-        match note {
-            Some((name, value)) => scene.annotated(name, value),
-            None => scene,
-        }
-    })
-}
-
-proptest! {
-    #[test]
-    fn whatever_is_seen_there_is_a_plan_that_sends_only_what_is_next(scene in scenes()) {
-        let plan = scene.plan();
-        let total = scene.spec.object_keys.len();
-        if let Step::Send(_, range) = &plan.step {
-            prop_assert!(matches!(scene.receiver, Receiver::Ready(_)));
-            prop_assert_eq!(plan.status.accepted, i64::try_from(range.start).ok());
-            prop_assert!(!range.is_empty() && range.len() <= KEYS_PER_CALL && range.end <= total);
-            prop_assert!(scene.meta.deletion_timestamp.is_none());
-        }
-        if plan.step == Step::Delete {
-            prop_assert!(scene.stored.as_ref().is_some_and(|status| status.finished_at.is_some()));
-        }
-    }
-
-    #[test]
-    fn what_oms_accepted_is_never_forgotten(scene in scenes()) {
-        let before = scene.stored.as_ref().and_then(|status| status.accepted).unwrap_or(0);
-        let total = i64::try_from(scene.spec.object_keys.len()).unwrap();
-        if scene.meta.deletion_timestamp.is_none() {
-            prop_assert!(scene.plan().status.accepted.unwrap_or(0) >= before.clamp(0, total).min(before));
-        }
-    }
-
-    #[test]
-    fn a_stored_plan_is_planned_again_without_a_change(scene in scenes()) {
-        let mut scene = scene;
-        let first = scene.settle();
-        let again = scene.plan();
-        prop_assert_eq!(first, again);
-    }
-
-    #[test]
-    fn conditions_never_contradict_each_other(scene in scenes()) {
-        let conditions = scene.plan().status.conditions;
-        let holds = |type_| situation::find(&conditions, type_).is_some_and(|found| found.status == "True");
-        let (ready, reconciling, stalled) =
-            (holds(types::READY), holds(types::RECONCILING), holds(types::STALLED));
-        prop_assert!(u8::from(ready) + u8::from(reconciling) + u8::from(stalled) <= 1);
     }
 }

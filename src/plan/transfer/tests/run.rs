@@ -351,7 +351,7 @@ fn a_refused_start_is_told_and_does_not_flap() {
     ] {
         let refused = || trouble(Call::Start, kind, Delivered::Refused);
         for scene in [rotated(failing().settled().0), held().resumed()] {
-            let (scene, plan) = scene.now(5).troubled(refused()).settled();
+            let (scene, plan) = scene.settled().0.now(5).troubled(refused()).settled();
             assert_eq!(told(&plan), (Phase::Pending, reason, &Step::Rest));
             assert_eq!(scene.now(31).settled().1.step, start(), "tried again when its time has come");
         }

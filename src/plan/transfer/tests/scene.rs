@@ -332,11 +332,22 @@ impl Scene {
         })
     }
 
-    /// What the spec asks for; a group has no priority.
+    /// What the spec asks for, as far as the kind has it: a group has no priority, a sync task no end.
     pub(super) fn wish(&self) -> Wish<'_> {
         let wish = Wish::from(&self.task);
-        let priority = wish.priority.filter(|_| self.kind == Kind::MigrationTask);
-        Wish { kind: self.kind, priority, ..wish }
+        match self.kind {
+            Kind::MigrationTask => wish,
+            Kind::TaskGroup => Wish { kind: self.kind, priority: None, ..wish },
+            Kind::SyncTask => Wish {
+                kind: self.kind,
+                priority: None,
+                runs: None,
+                notification: None,
+                windows: None,
+                restores: false,
+                ..wish
+            },
+        }
     }
 
     pub(super) fn plan(&self) -> Plan {
@@ -369,7 +380,7 @@ impl Scene {
 
     /// Whether it costs no call any more.
     pub(super) fn is_over(&self) -> bool {
-        is_over(&self.task.metadata, &Wish::from(&self.task), self.task.status.as_ref())
+        is_over(&self.task.metadata, &self.wish(), self.task.status.as_ref())
     }
 
     pub(super) fn stored(&self) -> TransferStatus {
@@ -382,19 +393,39 @@ impl Scene {
 
     /// What Kubernetes holds after a plan: the finalizer, or else the status.
     pub(super) fn store(&mut self, plan: &Plan) {
-        let (sent, id) = (self.sent_at(), self.stored().task_id);
+        let before = self.stored();
         match plan.step {
             Step::AddFinalizer => self.task.metadata.finalizers = Some(vec![api::FINALIZER.into()]),
             Step::RemoveFinalizer { .. } => self.task.metadata.finalizers = None,
             _ => self.task.status = Some(plan.status.clone()),
         }
-        // What the process that wrote it remembers.
-        if self.sent_at() != sent {
+        self.remember(&before);
+    }
+
+    /// What the process that wrote it remembers, as the engine does.
+    fn remember(&mut self, before: &TransferStatus) {
+        let stored = self.stored();
+        let sent_at =
+            |status: &TransferStatus| status.create.as_ref().and_then(|intent| intent.sent_at.clone());
+        if sent_at(&stored) != sent_at(before) {
             self.permit = self.sent_at();
         }
-        if self.stored().task_id != id {
-            self.remote = Remote::Pending;
-            self.created = None;
+        let mended = stored.observed_credentials != before.observed_credentials
+            && self.trouble.as_ref().is_some_and(Trouble::may_be_mended_by_keys);
+        if stored.create.is_some() && before.create.is_none() || mended {
+            self.trouble = None;
+        }
+        if stored.task_id != before.task_id {
+            self.remote = match &self.candidate {
+                Candidate::Found(found) if stored.task_id.as_deref() == Some(found.task.id.as_str()) => {
+                    Remote::Known(Box::new(found.task.clone()))
+                }
+                _ => Remote::Pending,
+            };
+            (self.created, self.started_again_at) = (None, None);
+        }
+        if stored.preflight != before.preflight {
+            self.findings.clear();
         }
     }
 
