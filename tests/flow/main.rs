@@ -20,6 +20,7 @@ mod costly;
 mod crash;
 mod credentials;
 mod deletion;
+mod deletion_states;
 mod drift;
 mod first_migration;
 mod idle;

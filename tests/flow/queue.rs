@@ -16,7 +16,7 @@ fn hurried() -> Setup {
 }
 
 /// Says in the Connection how many tasks may be created in 24 hours.
-async fn allow(world: &World, tasks_per_day: u32) {
+pub(crate) async fn allow(world: &World, tasks_per_day: u32) {
     limit(world, json!({ "tasksPerDay": tasks_per_day })).await;
 }
 

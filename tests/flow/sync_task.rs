@@ -239,7 +239,7 @@ async fn a_resumed_one_waits_for_a_place_too() {
 }
 
 /// Sets how many sync tasks the account lets run, and waits until the operator has taken it in.
-async fn limit(world: &World, running: u32) {
+pub(crate) async fn limit(world: &World, running: u32) {
     let mut connection = world.connection_manifest();
     connection["spec"]["limits"] = json!({ "runningSyncTasks": running });
     let applied = world.apply::<Connection>(connection).await;
