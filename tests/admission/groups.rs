@@ -8,9 +8,9 @@ use kube::{
 use oms_operator::api::TaskGroup;
 use serde_json::{Value, json};
 
-use super::{client, dry_run, merged, resource_of, verdict, window};
+use super::{client, dry_run, every_rule_is_shown, merged, options, resource_of, verdict, window};
 
-fn prefixes() -> Value {
+pub(crate) fn prefixes() -> Value {
     json!({
         "source": {
             "cloudType": "AWS", "region": "eu-west-1", "bucket": "photos", "objectKeys": [""],
@@ -59,7 +59,7 @@ async fn defaults_of_a_group_are_filled_in_and_nothing_else() {
 #[tokio::test]
 async fn a_group_takes_what_its_type_needs() {
     let api = Api::<DynamicObject>::namespaced_with(client().await, "default", &resource_of::<TaskGroup>());
-    let keys = |bucket: &str| json!({ bucket: { "credentials": { "secretRef": { "keys": { "securityToken": "t" } } } } });
+    let named = |bucket: &str, key: &str| json!({ bucket: { "credentials": { "secretRef": { "keys": { key: "k" } } } } });
     let refused = [
         (prefixes(), json!({ "type": "object" }), "spec.type"),
         (prefixes(), json!({ "type": "PREFIX" }), "spec.type"),
@@ -78,8 +78,8 @@ async fn a_group_takes_what_its_type_needs() {
         (urls(), json!({ "source": { "cloudType": "AWS" } }), "URLSource"),
         (urls(), json!({ "enableRestore": true }), "remove `enableRestore`"),
         (prefixes(), json!({ "source": { "cloudType": "URLSource" } }), "URLSource"),
-        (prefixes(), keys("source"), "OMS takes no temporary keys for a group"),
-        (prefixes(), keys("destination"), "OMS takes no temporary keys for a group"),
+        (prefixes(), named("source", "securityToken"), "OMS takes no temporary keys for a group"),
+        (prefixes(), named("destination", "securityToken"), "OMS takes no temporary keys for a group"),
         (prefixes(), json!({ "description": "a`b" }), "backquotes and backslashes"),
         (prefixes(), json!({ "description": "a\\b" }), "backquotes and backslashes"),
         (prefixes(), json!({ "description": "a<b" }), "in a description"),
@@ -89,7 +89,52 @@ async fn a_group_takes_what_its_type_needs() {
         (prefixes(), json!({ "destination": { "prefix": "/p" } }), "remove the slash"),
         (prefixes(), window("20:00", "08:00", json!("50Mi")), "A window ends later"),
         (prefixes(), json!({ "migrateSince": "2024-01-01T00:00:00.5Z" }), "whole seconds"),
+        (prefixes(), json!({ "managementPolicy": "Observe" }), "name it in `adopt`"),
+        (prefixes(), json!({ "source": null }), "add `source`"),
+        (prefixes(), json!({ "destination": null }), "add `destination`"),
+        (prefixes(), json!({ "source": { "cloudType": "Tencent" } }), "needs `appId`"),
+        (prefixes(), json!({ "source": { "appId": "1" } }), "Only Tencent has an `appId`"),
+        (prefixes(), named("source", "connectionString"), "Only Azure takes a connection string"),
+        (prefixes(), named("source", "jsonAuthFile"), "Only Google takes a JSON credentials file"),
+        (prefixes(), named("source", "password"), "A bucket takes no login"),
+        (prefixes(), named("destination", "jsonAuthFile"), "OBS takes access keys only"),
+        (prefixes(), json!({ "overwriteMode": "CRC64_COMPARISON_OVERWRITE" }), "NO_OVERWRITE for this cloud"),
+        (prefixes(), json!({ "source": { "objectKeys": ["ä".repeat(513)] } }), "shorten the entry"),
+        (prefixes(), json!({ "destination": { "prefix": "ä".repeat(513) } }), "shorten the prefix"),
+        (
+            prefixes(),
+            json!({
+                "source": { "objectKeys": ["k".repeat(1000)] }, "destination": { "prefix": "p".repeat(25) },
+            }),
+            "`destination.prefix` and each of `objectKeys` together",
+        ),
+        (
+            lists(),
+            json!({ "source": { "listFile": { "key": format!("{}/", "ä".repeat(512)) } } }),
+            "rename the folder",
+        ),
+        (urls(), json!({ "enableRequesterPays": true }), "remove `enableRequesterPays`"),
+        (prefixes(), window("08:00", "20:00", json!("201Mi")), "from 1Mi to 200Mi"),
+        (
+            prefixes(),
+            json!({ "bandwidthPolicy": [
+                { "start": "08:00", "end": "12:01", "maxBandwidth": "1Mi" },
+                { "start": "12:00", "end": "18:00", "maxBandwidth": "1Mi" },
+            ] }),
+            "The windows overlap",
+        ),
     ];
+    let shared = options::refused().into_iter().map(|(base, patch, _, words)| {
+        // The same of a group, whose lists are folders.
+        let mut base = base;
+        if base["type"] == "object" {
+            base["type"] = json!("prefix");
+        } else {
+            base["source"]["listFile"]["key"] = json!("urls/");
+        }
+        (base, patch, words)
+    });
+    let refused: Vec<_> = refused.into_iter().chain(shared).collect();
     let accepted = [
         prefixes(),
         lists(),
@@ -99,12 +144,12 @@ async fn a_group_takes_what_its_type_needs() {
         merged(prefixes(), &window("08:00", "20:00", json!("50Mi"))),
         merged(prefixes(), &json!({ "description": "weekly photos, all of them" })),
     ];
-    let mut failures = Vec::new();
+    let (mut failures, mut said) = (Vec::new(), Vec::new());
     for (base, patch, words) in &refused {
         match dry_run(&api, &group(merged(base.clone(), patch))).await {
             Ok(_) => failures.push(format!("{patch} was accepted")),
             Err(message) if !message.contains(words) => failures.push(format!("{patch}: {message}")),
-            Err(_) => {}
+            Err(message) => said.push(message),
         }
     }
     for spec in accepted {
@@ -113,6 +158,7 @@ async fn a_group_takes_what_its_type_needs() {
         }
     }
     verdict(failures);
+    every_rule_is_shown::<TaskGroup>(&said.join("\n"));
 }
 
 #[tokio::test]

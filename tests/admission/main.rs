@@ -3,20 +3,23 @@
 #![cfg(feature = "dev")]
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
+mod bounds;
 mod frozen;
 mod groups;
+mod lifecycle;
 mod options;
 mod rules;
 mod sync;
 
 use std::{
+    collections::BTreeMap,
     io::Write,
     path::Path,
     process::{Output, Stdio},
 };
 
 use kube::{
-    Api, Client, Resource,
+    Api, Client, CustomResourceExt, Resource,
     api::{DynamicObject, PostParams},
     core::ApiResource,
 };
@@ -108,6 +111,35 @@ async fn dry_run(api: &Api<DynamicObject>, manifest: &Value) -> Result<DynamicOb
     }
 }
 
+/// The messages of all rules in a schema, except those about changes.
+fn rule_messages(schema: &Value, found: &mut Vec<String>) {
+    for rule in schema["x-kubernetes-validations"].as_array().into_iter().flatten() {
+        if !rule["rule"].as_str().unwrap().contains("oldSelf") {
+            found.push(rule["message"].as_str().unwrap().to_owned());
+        }
+    }
+    match schema {
+        Value::Object(members) => members.values().for_each(|member| rule_messages(member, found)),
+        Value::Array(members) => members.iter().for_each(|member| rule_messages(member, found)),
+        _ => {}
+    }
+}
+
+/// Checks that what the server said to the rows of a kind shows each of its rules.
+fn every_rule_is_shown<K: CustomResourceExt>(said: &str) {
+    let mut rules = Vec::new();
+    rule_messages(&serde_json::to_value(K::crd()).unwrap(), &mut rules);
+    assert!(!rules.is_empty(), "{} has no rules", K::crd_name());
+    // Field and way out: what it is about stands between backquotes, and what to do after a colon.
+    for message in &rules {
+        assert!(message.contains('`') || message.contains(": "), "{message}");
+    }
+    rules.retain(|message| !said.contains(message));
+    rules.sort();
+    rules.dedup();
+    assert!(rules.is_empty(), "no row of {} shows these rules: {rules:#?}", K::crd_name());
+}
+
 /// Every row is tried before the verdict, so that one run shows all that is wrong.
 fn verdict(failures: Vec<String>) {
     assert!(failures.is_empty(), "{} rows:\n{}", failures.len(), failures.join("\n"));
@@ -145,6 +177,15 @@ async fn defaults_are_filled_in_and_nothing_else() {
     assert_eq!(stored["status"], json!({ "observedGeneration": -1 }));
 }
 
+/// The limits of an account, and the most of each.
+const LIMITS: [(&str, i64); 5] = [
+    ("requestsPerSecond", 1_000),
+    ("tasksPerDay", 1_000_000),
+    ("waitingTasks", 1_000_000),
+    ("groupsPerDay", 1_000_000),
+    ("runningSyncTasks", 1_000),
+];
+
 #[tokio::test]
 async fn connections_are_checked_too() {
     let client = client().await;
@@ -160,7 +201,6 @@ async fn connections_are_checked_too() {
         (json!({ "endpoint": "https://oms.example.com/v2/" }), "spec.endpoint"),
         (json!({ "iamEndpoint": "iam.example.com" }), "spec.iamEndpoint"),
         (json!({ "privacyAgreement": "Yes" }), "spec.privacyAgreement"),
-        (json!({ "limits": { "requestsPerSecond": 0 } }), "spec.limits.requestsPerSecond"),
         (
             json!({ "credentials": { "secretRef": { "keys": { "accessKey": "a b" } } } }),
             "spec.credentials.secretRef.keys.accessKey",
@@ -182,7 +222,19 @@ async fn connections_are_checked_too() {
             "spec.credentials.secretRef.keys.domainName",
         ),
     ];
+    let limits: Vec<_> = LIMITS
+        .iter()
+        .flat_map(|(limit, most)| {
+            [json!(0), json!(-1), json!(most + 1), json!(1.5), json!("20")]
+                .map(|value| (json!({ "limits": { *limit: value } }), *limit))
+        })
+        .collect();
+    let refused = refused.into_iter().chain(limits);
+    let refused: Vec<_> = refused.collect();
     let accepted = [
+        json!({ "limits": LIMITS.iter().map(|(limit, _)| (*limit, 1)).collect::<BTreeMap<_, _>>() }),
+        json!({ "limits": LIMITS.iter().copied().collect::<BTreeMap<_, _>>() }),
+        json!({ "limits": {} }),
         json!({}),
         json!({ "endpoint": "http://127.0.0.1:8080", "iamEndpoint": "https://iam.example.com/" }),
         json!({ "projectId": "0215ef11e49d4743be23dd97a1561e91", "privacyAgreement": "Accepted" }),
@@ -195,7 +247,7 @@ async fn connections_are_checked_too() {
         json!({ "credentials": { "secretRef": null, "source": "PodIdentity" } }),
         json!({ "credentials": { "secretRef": null, "source": "Metadata" } }),
     ];
-    let mut failures = Vec::new();
+    let (mut failures, mut said) = (Vec::new(), Vec::new());
     for (kind, resource) in [
         ("Connection", resource_of::<Connection>()),
         ("ClusterConnection", resource_of::<ClusterConnection>()),
@@ -217,7 +269,7 @@ async fn connections_are_checked_too() {
                 Err(message) if !message.contains(field) => {
                     failures.push(format!("{kind} {patch}: {message}"));
                 }
-                Err(_) => {}
+                Err(message) => said.push(message),
             }
         }
         for patch in &accepted {
@@ -227,9 +279,15 @@ async fn connections_are_checked_too() {
         }
     }
     verdict(failures);
+    every_rule_is_shown::<Connection>(&said.join("\n"));
+    every_rule_is_shown::<ClusterConnection>(&said.join("\n"));
 }
 
 fn kubectl_apply(manifest: &Value) -> Output {
+    kubectl_apply_text(&manifest.to_string())
+}
+
+fn kubectl_apply_text(manifest: &str) -> Output {
     let mut kubectl = control_plane()
         .kubectl()
         .args(["apply", "--dry-run=server", "-f", "-"])
@@ -238,7 +296,7 @@ fn kubectl_apply(manifest: &Value) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    kubectl.stdin.take().unwrap().write_all(manifest.to_string().as_bytes()).unwrap();
+    kubectl.stdin.take().unwrap().write_all(manifest.as_bytes()).unwrap();
     kubectl.wait_with_output().unwrap()
 }
 
