@@ -8,7 +8,7 @@ use kube::{
 use oms_operator::api::MigrationTask;
 use serde_json::{Value, json};
 
-use super::{client, list, merged, object, task, verdict, window};
+use super::{About, client, every_rule_is_shown, list, merged, object, task, verdict, window};
 
 /// A namespace of the test's own, so that tests share nothing.
 async fn namespace(client: &Client) -> String {
@@ -135,7 +135,7 @@ async fn what_oms_cannot_change_is_frozen_once_the_task_was_created() {
         (&with_all, "description", json!({ "description": null })),
         (&with_none, "description", json!({ "description": "monthly" })),
     ];
-    let mut failures = Vec::new();
+    let (mut failures, mut said) = (Vec::new(), Vec::new());
     for (stored, field, patch) in rows {
         let wanted = format!("spec.{field}: Forbidden: `{field}` is frozen");
         match stored.edit(patch.clone()).await {
@@ -145,10 +145,11 @@ async fn what_oms_cannot_change_is_frozen_once_the_task_was_created() {
             {
                 failures.push(format!("{patch}\n    {message}"));
             }
-            Err(_) => {}
+            Err(message) => said.push(message),
         }
     }
     verdict(failures);
+    every_rule_is_shown::<MigrationTask>(About::Changes, &said.join("\n"));
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use kube::{
 use oms_operator::api::TaskGroup;
 use serde_json::{Value, json};
 
-use super::{client, dry_run, every_rule_is_shown, merged, options, resource_of, verdict, window};
+use super::{About, client, dry_run, every_rule_is_shown, merged, options, resource_of, verdict, window};
 
 pub(crate) fn prefixes() -> Value {
     json!({
@@ -158,7 +158,7 @@ async fn a_group_takes_what_its_type_needs() {
         }
     }
     verdict(failures);
-    every_rule_is_shown::<TaskGroup>(&said.join("\n"));
+    every_rule_is_shown::<TaskGroup>(About::Values, &said.join("\n"));
 }
 
 #[tokio::test]
@@ -200,6 +200,33 @@ async fn what_oms_cannot_change_in_a_group_is_frozen_once_it_was_created() {
         (&of_prefixes, "description", json!({ "description": "after" })),
         (&of_prefixes, "enableRestore", json!({ "enableRestore": true })),
         (&of_prefixes, "connectionRef", json!({ "connectionRef": { "name": "other" } })),
+        (&of_prefixes, "adopt", json!({ "adopt": { "groupId": "g" } })),
+        (&of_prefixes, "source.cloudType", json!({ "source": { "cloudType": "Baidu" } })),
+        (&of_prefixes, "source.region", json!({ "source": { "region": "eu-west-2" } })),
+        (&of_prefixes, "source.appId", json!({ "source": { "cloudType": "Tencent", "appId": "1" } })),
+        (
+            &of_prefixes,
+            "source.cdn",
+            json!({ "source": { "cdn": { "domain": "c.example.com", "protocol": "http" } } }),
+        ),
+        (&of_prefixes, "destination.region", json!({ "destination": { "region": "cn-north-4" } })),
+        (&of_prefixes, "destination.bucket", json!({ "destination": { "bucket": "other" } })),
+        (&of_prefixes, "destination.storagePolicy", json!({ "destination": { "storagePolicy": "IA" } })),
+        (&of_prefixes, "overwriteMode", json!({ "overwriteMode": "NO_OVERWRITE" })),
+        (
+            &of_prefixes,
+            "consistencyCheck",
+            json!({ "source": { "cloudType": "Aliyun" }, "consistencyCheck": "crc64" }),
+        ),
+        (&of_prefixes, "migrateSince", json!({ "migrateSince": "2024-01-01T00:00:00Z" })),
+        (&of_prefixes, "enableMetadataMigration", json!({ "enableMetadataMigration": true })),
+        (&of_prefixes, "enableFailedObjectRecording", json!({ "enableFailedObjectRecording": false })),
+        (&of_prefixes, "enableRequesterPays", json!({ "enableRequesterPays": true })),
+        (
+            &of_prefixes,
+            "notification",
+            json!({ "notification": { "topicUrn": "urn:smn:cn-north-4:0f1e2d3c:m", "triggers": ["FAILURE"] } }),
+        ),
     ];
     let live = [
         json!({ "suspend": true }),
@@ -209,13 +236,16 @@ async fn what_oms_cannot_change_in_a_group_is_frozen_once_it_was_created() {
         json!({ "source": { "credentials": { "secretRef": { "name": "rotated" } } } }),
         window("08:00", "20:00", json!("50Mi")),
     ];
-    let mut failures = Vec::new();
+    let (mut failures, mut said) = (Vec::new(), Vec::new());
     for (name, field, patch) in frozen {
         let patch = Patch::Merge(json!({ "spec": patch }));
         match api.patch(name, &PatchParams::default(), &patch).await {
             Err(kube::Error::Api(status))
                 if status.message.contains(&format!("`{field}` is frozen"))
-                    && status.message.contains("create another TaskGroup") => {}
+                    && status.message.contains("create another TaskGroup") =>
+            {
+                said.push(status.message);
+            }
             Err(kube::Error::Api(status)) => failures.push(format!("{field}: {}", status.message)),
             other => failures.push(format!("{field}: {other:?}")),
         }
@@ -227,4 +257,5 @@ async fn what_oms_cannot_change_in_a_group_is_frozen_once_it_was_created() {
         }
     }
     verdict(failures);
+    every_rule_is_shown::<TaskGroup>(About::Changes, &said.join("\n"));
 }

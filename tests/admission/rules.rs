@@ -5,7 +5,7 @@ use oms_operator::api::MigrationTask;
 use serde_json::{Value, json};
 
 use super::{
-    client, dry_run, every_rule_is_shown, list, merged, object, options, resource_of, task, url_list,
+    About, client, dry_run, every_rule_is_shown, list, merged, object, options, resource_of, task, url_list,
     verdict, window,
 };
 
@@ -334,7 +334,7 @@ async fn manifests_that_oms_would_refuse_are_refused_with_advice() {
         .map(|(base, patch, field, fragment)| (merged(base, &patch), field, fragment))
         .collect();
     let messages = assert_refused(rows).await.join("\n");
-    every_rule_is_shown::<MigrationTask>(&messages);
+    every_rule_is_shown::<MigrationTask>(About::Values, &messages);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use kube::{
 use oms_operator::api::{SyncEvent, SyncTask};
 use serde_json::{Value, json};
 
-use super::{client, dry_run, every_rule_is_shown, merged, options, resource_of, verdict};
+use super::{About, client, dry_run, every_rule_is_shown, merged, options, resource_of, verdict};
 
 pub(crate) fn sync_task() -> Value {
     json!({
@@ -107,7 +107,7 @@ async fn sync_tasks_that_oms_would_refuse_are_refused_with_advice() {
         }
     }
     verdict(failures);
-    every_rule_is_shown::<SyncTask>(&said.join("\n"));
+    every_rule_is_shown::<SyncTask>(About::Values, &said.join("\n"));
 }
 
 #[tokio::test]
@@ -122,10 +122,13 @@ async fn a_sync_task_is_frozen_once_it_was_created_but_for_its_keys() {
     edit(json!({ "source": { "bucket": "corrected" } })).await.unwrap();
     let created = Patch::Merge(json!({ "status": { "taskId": "8c6c2a35-0000-4000-8000-000000000001" } }));
     api.patch_status(&name, &PatchParams::default(), &created).await.unwrap();
-    let mut failures = Vec::new();
+    let (mut failures, mut said) = (Vec::new(), Vec::new());
     for (patch, field) in [
         (json!({ "connectionRef": { "name": "other" } }), "connectionRef"),
         (json!({ "source": { "cloudType": "Baidu" } }), "source.cloudType"),
+        (json!({ "adopt": { "syncTaskId": "s" } }), "adopt"),
+        (json!({ "source": { "cloudType": "Tencent", "appId": "1" } }), "source.appId"),
+        (json!({ "source": { "cloudType": "Aliyun" }, "consistencyCheck": "crc64" }), "consistencyCheck"),
         (json!({ "source": { "region": "eu-west-2" } }), "source.region"),
         (json!({ "source": { "bucket": "other" } }), "source.bucket"),
         (json!({ "source": { "cdn": { "domain": "c.example.com", "protocol": "http" } } }), "source.cdn"),
@@ -144,7 +147,7 @@ async fn a_sync_task_is_frozen_once_it_was_created_but_for_its_keys() {
             {
                 failures.push(format!("{patch}: {message}"));
             }
-            Err(_) => {}
+            Err(message) => said.push(message),
         }
     }
     for patch in [
@@ -158,6 +161,7 @@ async fn a_sync_task_is_frozen_once_it_was_created_but_for_its_keys() {
         }
     }
     verdict(failures);
+    every_rule_is_shown::<SyncTask>(About::Changes, &said.join("\n"));
 }
 
 #[tokio::test]
@@ -188,7 +192,7 @@ async fn a_sync_event_holds_a_thousand_keys_and_more_are_refused_with_the_way_ou
         assert!(refusal.contains(fragment), "wanted {fragment}, got {refusal}");
         said.push(refusal);
     }
-    every_rule_is_shown::<SyncEvent>(&said.join("\n"));
+    every_rule_is_shown::<SyncEvent>(About::Values, &said.join("\n"));
 }
 
 #[tokio::test]
