@@ -9,9 +9,13 @@ mod strategies;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::super::Step;
+use super::scene::scene;
+use crate::api::{SyncTask, TaskGroup};
 use crate::plan::seen::Candidate;
+use crate::plan::wish::{Kind, Wish};
 use rules::{check, check_step};
 use strategies::{scenes, stories};
 
@@ -101,5 +105,28 @@ proptest! {
             }
         }
         prop_assert!(writes <= 8, "{} writes in 90 seconds: {:#?}", writes, scene);
+    }
+}
+
+/// The views of groups and sync tasks are made of a MigrationTask: what they wish has to be what their own specs do.
+#[test]
+fn the_wishes_of_these_views_are_those_of_the_kinds() {
+    let common = json!({
+        "source": {
+            "cloudType": "AWS", "region": "eu-west-1", "bucket": "photos",
+            "credentials": { "secretRef": { "name": "source-keys" } },
+        },
+        "destination": { "bucket": "archive", "credentials": { "secretRef": { "name": "destination-keys" } } },
+    });
+    let group = TaskGroup::new("photos", serde_json::from_value(common.clone()).unwrap());
+    let sync = SyncTask::new("photos", serde_json::from_value(common).unwrap());
+    for (kind, real) in [(Kind::TaskGroup, Wish::from(&group)), (Kind::SyncTask, Wish::from(&sync))] {
+        let scene = scene().with(|scene| scene.kind = kind).spec(|spec| spec.enable_restore = true);
+        let made = scene.wish();
+        let has = |wish: &Wish<'_>| {
+            (wish.kind, wish.runs.is_some(), wish.windows.is_some(), wish.priority, wish.places.is_some())
+        };
+        assert_eq!(has(&made), has(&real));
+        assert_eq!(made.restores, kind == Kind::TaskGroup, "a start of a sync task restores nothing");
     }
 }
