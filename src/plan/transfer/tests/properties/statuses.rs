@@ -216,7 +216,7 @@ prop_compose! {
 
 /// What a status tells.
 pub(super) struct Told {
-    pub(super) told: Spoken,
+    pub(super) spoken: Spoken,
     pub(super) noted: Vec<&'static str>,
     pub(super) kind: Kind,
     pub(super) generation: i64,
@@ -227,7 +227,7 @@ pub(super) struct Told {
 impl Told {
     /// The status with its phase and conditions. Told of the present generation, they are what its spec makes of the row.
     pub(super) fn on(self, mut status: TransferStatus) -> TransferStatus {
-        let (observed, told) = self.told;
+        let (observed, told) = self.spoken;
         let observed = observed.min(self.generation);
         status.observed_generation = observed;
         let Some((row, reason)) = told else { return status };

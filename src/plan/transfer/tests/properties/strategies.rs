@@ -315,7 +315,7 @@ fn counts() -> impl Strategy<Value = Census> {
 prop_compose! {
     fn objects(kind: Kind)(
         spec in specs(kind).boxed(),
-        (status, told) in statuses(kind).boxed(),
+        (status, spoken) in statuses(kind).boxed(),
         fresh in prop::bool::weighted(0.05),
         generation in 2..4_i64,
         deleted in option::weighted(0.25, past()),
@@ -327,7 +327,7 @@ prop_compose! {
     ) -> Scene {
         let observes = spec.lifecycle.management_policy == ManagementPolicy::Observe;
         let ready_when = spec.lifecycle.ready_when;
-        let status = Told { told, noted, kind, generation, ready_when, observes }.on(status);
+        let status = Told { spoken, noted, kind, generation, ready_when, observes }.on(status);
         let scene = scene().now(NOW).with(|scene| {
             scene.kind = kind;
             scene.task.spec = spec;
