@@ -253,7 +253,7 @@ mod tests {
     fn config(args: &[&str], around: &Surroundings) -> Result<Config, Error> {
         match Cli::try_parse_from(["oms-operator", "run"].iter().chain(args)).unwrap().command {
             Command::Run(args) => Config::new(&args, around),
-            Command::Crds(_) => unreachable!("`run` was typed"),
+            Command::Crds(_) | Command::Release(_) => unreachable!("`run` was typed"),
         }
     }
 

@@ -74,8 +74,11 @@ pub(super) fn plan(mut draft: Draft<'_>) -> Plan {
     }
     let mut plan = if draft.observes() { observe::plan(draft) } else { run::plan(draft) };
     if let Some((before, wait)) = uncompared {
-        // The edit counts as seen once it was compared.
+        // The edit counts as seen once it was compared, and no condition says otherwise.
         plan.status.observed_generation = before;
+        for condition in &mut plan.status.conditions {
+            condition.observed_generation = condition.observed_generation.map(|seen| seen.min(before));
+        }
         if plan.look_again.is_none_or(|again| again.after > wait) {
             plan.look_again = LookAgain::after(wait);
         }

@@ -91,7 +91,7 @@ prop_compose! {
 
 impl Scene {
     fn is_paused(&self) -> bool {
-        self.meta.annotations.as_ref().is_some_and(|all| all.contains_key(api::PAUSED))
+        pause::words(&self.meta, self.pause.as_ref()).is_some()
     }
 
     fn status(&self) -> SyncEventStatus {
@@ -126,6 +126,12 @@ fn check_step(scene: &Scene, plan: &Plan) {
 fn check_status(scene: &Scene, plan: &Plan) {
     let (stored, status) = (scene.status(), &plan.status);
     if *status == stored {
+        return;
+    }
+    if scene.is_paused() && scene.told.is_none() {
+        let marked = SyncEventStatus { conditions: status.conditions.clone(), ..stored };
+        assert_eq!(*status, marked, "the marker and nothing else");
+        assert!(situation::find(&status.conditions, types::PAUSED).is_some());
         return;
     }
     let total = i64::try_from(scene.spec.object_keys.len()).unwrap();

@@ -373,6 +373,7 @@ fn an_edit_is_compared_whatever_else_waits_for_its_next_try() {
     let waiting = edited().troubled(refused(Call::Look));
     let plan = waiting.plan();
     assert_eq!((plan.step.clone(), plan.status.observed_generation), (Step::Rest, 1));
+    assert!(plan.status.conditions.iter().all(|told| told.observed_generation <= Some(1)), "{plan:#?}");
     assert_eq!(plan.look_again.unwrap().after.as_secs(), 30);
     assert_eq!(waiting.now(31).plan().step, Step::Describe);
 }

@@ -23,6 +23,9 @@ prop_compose! {
         preflight in select(vec![Preflight::Off, Preflight::Full]),
         approval in select(vec![Approval::Auto, Approval::Auto, Approval::Required]),
         approved in option::of(select(vec!["", "stale"])),
+        on_change in select(vec![
+            OnCredentialChange::NextStart, OnCredentialChange::RestartRunning, OnCredentialChange::Ignore,
+        ]),
     ) -> Lifecycle {
         Lifecycle {
             suspend,
@@ -30,6 +33,7 @@ prop_compose! {
             ready_when,
             acknowledge: acknowledged.then_some(Acknowledgement::RestoreAgain).into_iter().collect(),
             drift_policy: drift,
+            on_credential_change: on_change,
             preflight,
             approval,
             approved_plan: approved.map(Into::into),
@@ -41,14 +45,10 @@ prop_compose! {
 prop_compose! {
     fn all_runs()(
         rerun in option::of(select(vec!["", "one", "three"])),
-        on_change in select(vec![
-            OnCredentialChange::NextStart, OnCredentialChange::RestartRunning, OnCredentialChange::Ignore,
-        ]),
         retry in option::of((0..4_i64, select(vec![RetryObjects::Failed, RetryObjects::All]))),
     ) -> Runs {
         Runs {
             rerun: rerun.map(Into::into),
-            on_credential_change: on_change,
             retry: retry.map(|(limit, objects)| Retry { limit, objects }),
         }
     }
