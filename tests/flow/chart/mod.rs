@@ -2,6 +2,7 @@
 //! under the rights that the chart gives it.
 
 mod install;
+mod migrations;
 mod release;
 mod rights;
 mod values;

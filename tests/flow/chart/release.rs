@@ -1,7 +1,6 @@
 //! A release of the chart, with a kubelet for its pods.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::process::Command;
 
 use k8s_openapi::api::core::v1::{Namespace, Pod};
@@ -14,10 +13,10 @@ use serde_json::json;
 
 use crate::world::{Setup, World, eventually, oms_dev};
 
-/// Where the chart is.
-pub(super) fn chart() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/charts/oms-operator"))
-}
+/// Where the chart of the operator is.
+pub(super) const OPERATOR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/oms-operator");
+/// Where the chart of migrations is.
+pub(super) const MIGRATIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/oms-migrations");
 
 /// What makes a release quick enough for a test, and lets it reach the emulator.
 const VALUES: &[&str] = &[
@@ -35,7 +34,6 @@ pub(super) struct Place<'w> {
     pub(super) world: &'w World,
     pub(super) namespace: String,
     pub(super) kubelet: Kubelet,
-    helm: std::path::PathBuf,
 }
 
 /// A world with an API server of its own, on which nothing is installed.
@@ -44,6 +42,26 @@ pub(super) async fn bare(setup: Setup) -> World {
     let mut setup = setup.undefined();
     setup.plane = Some(Box::leak(Box::new(plane)));
     setup.start().await
+}
+
+/// Runs helm in a namespace, and says whether it succeeded and what it printed.
+pub(super) async fn helm(world: &World, namespace: &str, arguments: &[&str]) -> (bool, String) {
+    let mut command = helm_command();
+    command
+        .env("KUBECONFIG", world.plane.kubeconfig())
+        // Its caches are not the user's.
+        .env("HELM_CACHE_HOME", world.folder().join("helm"))
+        .args(arguments)
+        .args(["--namespace", namespace]);
+    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+}
+
+/// The real helm.
+pub(super) fn helm_command() -> Command {
+    let tools = std::thread::spawn(|| Tools::resolve(oms_dev(), &[Tool::Helm])).join().unwrap().unwrap();
+    Command::new(tools.path(Tool::Helm))
 }
 
 impl<'w> Place<'w> {
@@ -65,27 +83,12 @@ impl<'w> Place<'w> {
             environment: vec![("NO_PROXY".into(), "127.0.0.0/8,localhost".into())],
         };
         let kubelet = Kubelet::start(world.client.clone(), namespace, machine);
-        let tools = tokio::task::spawn_blocking(|| Tools::resolve(oms_dev(), &[Tool::Helm])).await.unwrap();
-        Self { world, namespace: namespace.to_owned(), kubelet, helm: tools.unwrap().path(Tool::Helm) }
-    }
-
-    /// Runs helm, and says whether it succeeded and what it printed.
-    pub(super) async fn try_helm(&self, arguments: &[&str]) -> (bool, String) {
-        let mut command = Command::new(&self.helm);
-        command
-            .env("KUBECONFIG", self.world.plane.kubeconfig())
-            // Its caches are not the user's.
-            .env("HELM_CACHE_HOME", self.world.folder().join("helm"))
-            .args(arguments)
-            .args(["--namespace", &self.namespace]);
-        let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
-        let text = [output.stdout, output.stderr].concat();
-        (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+        Self { world, namespace: namespace.to_owned(), kubelet }
     }
 
     /// Runs helm, which has to succeed.
     pub(super) async fn helm(&self, arguments: &[&str]) -> String {
-        let (succeeded, output) = self.try_helm(arguments).await;
+        let (succeeded, output) = helm(self.world, &self.namespace, arguments).await;
         if !succeeded {
             self.tell();
         }
@@ -95,8 +98,7 @@ impl<'w> Place<'w> {
 
     /// `helm install` or `helm upgrade`, waiting as Helm waits, with further arguments.
     pub(super) async fn deploy(&self, verb: &str, name: &str, further: &[&str]) -> String {
-        let chart = chart().to_str().unwrap();
-        let mut arguments = vec![verb, name, chart, "--wait", "--timeout", "80s"];
+        let mut arguments = vec![verb, name, OPERATOR, "--wait", "--timeout", "80s"];
         for value in VALUES {
             arguments.extend(["--set", value]);
         }

@@ -1,17 +1,11 @@
 //! What the chart makes of its values, and which it refuses.
 
-use std::process::Command;
-
-use oms_operator::dev::tools::{Tool, Tools};
-
-use super::release::chart;
-use crate::world::oms_dev;
+use super::release::{MIGRATIONS, OPERATOR, helm_command};
 
 /// Runs `helm template` with values as `--set` takes them.
 fn render(values: &[&str]) -> Result<String, String> {
-    let tools = Tools::resolve(oms_dev(), &[Tool::Helm]).unwrap();
-    let mut command = Command::new(tools.path(Tool::Helm));
-    command.args(["template", "oms"]).arg(chart()).args(["--namespace", "oms-system"]);
+    let mut command = helm_command();
+    command.args(["template", "oms", OPERATOR]).args(["--namespace", "oms-system"]);
     for value in values {
         command.args(["--set", value]);
     }
@@ -21,10 +15,8 @@ fn render(values: &[&str]) -> Result<String, String> {
 }
 
 #[test]
-fn the_chart_has_no_lint() {
-    let tools = Tools::resolve(oms_dev(), &[Tool::Helm]).unwrap();
-    let output =
-        Command::new(tools.path(Tool::Helm)).args(["lint", "--strict"]).arg(chart()).output().unwrap();
+fn the_charts_have_no_lint() {
+    let output = helm_command().args(["lint", "--strict", OPERATOR, MIGRATIONS]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&[output.stdout, output.stderr].concat()));
 }
 
