@@ -1,4 +1,5 @@
 //! What is committed in `crds/` is what the types say, and fits what users' tools take.
+#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 use std::{collections::BTreeMap, fs, path::Path};
 

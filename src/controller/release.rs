@@ -129,7 +129,7 @@ impl Release {
                     match one.patch(&object.name_any(), &by, &Patch::Merge(patch)).await {
                         Err(kube::Error::Api(answer)) if answer.code == 404 => continue,
                         patched => {
-                            patched.map(drop).map_err(failed(format!("cannot release {}", name(object))))?
+                            patched.map(drop).map_err(failed(format!("cannot release {}", name(object))))?;
                         }
                     }
                 }

@@ -185,7 +185,7 @@ pub fn may_mend(status: &TransferStatus, wish: &Wish<'_>) -> bool {
         && !status.observed_credentials.is_empty()
         && lifecycle.on_credential_change != OnCredentialChange::Ignore
         && lifecycle.management_policy == ManagementPolicy::Manage
-        && !wish.runs.and_then(|runs| runs.retry).is_some_and(|retry| retry.limit == 0)
+        && wish.runs.and_then(|runs| runs.retry).is_none_or(|retry| retry.limit != 0)
 }
 
 /// A task that had failed for good because of its keys, and whose keys have changed since, is due again.

@@ -123,7 +123,7 @@ fn failed_for_good(retry: Option<Retry>) -> Scene {
     let failed = RemoteTask { counters: copied, ..failed_with("TRF.0151") };
     let scene = scene().recorded().remote(failed).spec(|spec| spec.runs.retry = retry);
     let scene = scene.status(|status| {
-        status.retries = retry.map(|retry| Retries { made: retry.limit, ..Retries::default() })
+        status.retries = retry.map(|retry| Retries { made: retry.limit, ..Retries::default() });
     });
     let (scene, plan) = scene.with(|scene| scene.keys = Keys::NotRead).settled();
     assert_eq!((plan.status.phase, &plan.step), (Some(Phase::Failed), &Step::Rest));
