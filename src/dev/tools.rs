@@ -1,6 +1,6 @@
 //! The real Kubernetes programs: found on this machine, or built once with Go and cached.
 //!
-//! `hack/go.mod` pins what is built. The binaries live in
+//! The Go modules of `hack/` pin what is built. The binaries live in
 //! `${XDG_CACHE_HOME:-~/.cache}/oms-operator/tools/<version>-<key>/`, where the key is a hash of
 //! everything that decides their contents, so a new pin builds anew and an old checkout keeps its own.
 
@@ -17,8 +17,9 @@ use sha2::{Digest, Sha256};
 use super::error::{Context, Error, Result};
 use super::process;
 
-const GO_MOD: &str = include_str!("../../hack/go.mod");
-const GO_SUM: &str = include_str!("../../hack/go.sum");
+mod module;
+
+use module::Module;
 
 /// How often a build that takes minutes says that it is alive.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
@@ -36,10 +37,12 @@ pub enum Tool {
     Kubectl,
     /// Chart installation.
     Helm,
+    /// Every program of Argo CD in one, which acts by the name in `ARGOCD_BINARY_NAME`.
+    ArgoCd,
 }
 
 impl Tool {
-    /// All of them.
+    /// All that the tests of `make test`, the demo and the playground need.
     pub const ALL: [Self; 5] =
         [Self::KubeApiserver, Self::Etcd, Self::KubeControllerManager, Self::Kubectl, Self::Helm];
     /// What a control plane with kubectl needs.
@@ -54,7 +57,12 @@ impl Tool {
             Self::KubeControllerManager => "kube-controller-manager",
             Self::Kubectl => "kubectl",
             Self::Helm => "helm",
+            Self::ArgoCd => "argocd",
         }
+    }
+
+    fn module(self) -> Module {
+        if self == Self::ArgoCd { Module::ArgoCd } else { Module::Kubernetes }
     }
 
     fn package(self) -> &'static str {
@@ -64,15 +72,17 @@ impl Tool {
             Self::KubeControllerManager => "k8s.io/kubernetes/cmd/kube-controller-manager",
             Self::Kubectl => "k8s.io/kubernetes/cmd/kubectl",
             Self::Helm => "helm.sh/helm/v4/cmd/helm",
+            Self::ArgoCd => "github.com/argoproj/argo-cd/v3/cmd",
         }
     }
 
-    /// The version that `hack/go.mod` pins, such as `v1.36.3`.
+    /// The version that its Go module pins, such as `v1.36.3`.
     pub fn version(self) -> &'static str {
-        pinned(match self {
+        self.module().pinned(match self {
             Self::KubeApiserver | Self::KubeControllerManager | Self::Kubectl => "k8s.io/kubernetes",
             Self::Etcd => "go.etcd.io/etcd/server/v3",
             Self::Helm => "helm.sh/helm/v4",
+            Self::ArgoCd => module::ARGO_CD,
         })
     }
 
@@ -81,6 +91,7 @@ impl Tool {
             Self::KubeApiserver | Self::KubeControllerManager | Self::Etcd => &["--version"],
             Self::Kubectl => &["version", "--client"],
             Self::Helm => &["version", "--short"],
+            Self::ArgoCd => &["version", "--client", "--short"],
         }
     }
 
@@ -98,6 +109,9 @@ impl Tool {
             }
             Self::Etcd => "-s -w".to_owned(),
             Self::Helm => format!("-s -w -X helm.sh/helm/v4/internal/version.version={version}"),
+            Self::ArgoCd => {
+                format!("-s -w -X {}/common.version={}", module::ARGO_CD, version.trim_start_matches('v'))
+            }
         }
     }
 
@@ -109,13 +123,6 @@ impl Tool {
         };
         if self == Self::Helm { found.0 == wanted.0 } else { found == wanted }
     }
-}
-
-fn pinned(module: &str) -> &'static str {
-    GO_MOD
-        .lines()
-        .find_map(|line| line.trim().strip_prefix(module)?.strip_prefix(' ')?.split(' ').next())
-        .unwrap_or("v0.0.0")
 }
 
 /// The first `1.36`-like pair in a program's version output.
@@ -137,23 +144,33 @@ impl Tools {
     ///
     /// The order is `KUBEBUILDER_ASSETS`, `PATH`, the cache, a build.
     pub fn resolve(oms_dev: &Path, wanted: &[Tool]) -> Result<Self> {
-        let cache = Cache::open()?;
+        let root = cache_root()?;
         let mut found: Vec<(Tool, PathBuf)> = Vec::new();
         for &tool in wanted {
             if let Some(path) = find_on_machine(oms_dev, tool) {
                 found.push((tool, path));
             }
         }
-        let missing: Vec<Tool> =
-            wanted.iter().copied().filter(|tool| !found.iter().any(|(there, _)| there == tool)).collect();
-        cache.build_missing(oms_dev, &missing)?;
-        if found.is_empty() {
-            return Ok(Self { folder: cache.folder });
+        let on_machine = found.len();
+        let mut folders = Vec::new();
+        for module in Module::ALL {
+            let missing: Vec<Tool> = wanted
+                .iter()
+                .copied()
+                .filter(|tool| tool.module() == module && !found.iter().any(|(there, _)| there == tool))
+                .collect();
+            if missing.is_empty() {
+                continue;
+            }
+            let cache = Cache::of(module, &root);
+            cache.build_missing(oms_dev, &missing)?;
+            found.extend(missing.into_iter().map(|tool| (tool, cache.folder.join(tool.name()))));
+            folders.push(cache.folder);
         }
-        for tool in missing {
-            found.push((tool, cache.folder.join(tool.name())));
+        match folders.pop() {
+            Some(folder) if on_machine == 0 && folders.is_empty() => Ok(Self { folder }),
+            _ => Ok(Self { folder: link(&root, &found)? }),
         }
-        Ok(Self { folder: cache.link(&found)? })
     }
 
     /// The tools of a folder that [`Tools::resolve`] returned earlier.
@@ -170,9 +187,20 @@ impl Tools {
     pub fn path(&self, tool: Tool) -> PathBuf {
         self.folder.join(tool.name())
     }
+
+    /// Path of a file that lies beside a tool which we built: the definitions of Argo CD.
+    pub fn beside(&self, tool: Tool, name: &str) -> Result<PathBuf> {
+        let real = fs::canonicalize(self.path(tool))
+            .context(format_args!("Could not find {}", self.path(tool).display()))?;
+        Ok(real.with_file_name(name))
+    }
 }
 
 fn find_on_machine(oms_dev: &Path, tool: Tool) -> Option<PathBuf> {
+    // Whoever has its command line on the machine seldom has what lies beside the tool that we build.
+    if tool == Tool::ArgoCd {
+        return None;
+    }
     let assets = std::env::var_os("KUBEBUILDER_ASSETS").filter(|value| !value.is_empty());
     let search = std::env::var_os("PATH").unwrap_or_default();
     assets
@@ -199,32 +227,37 @@ fn is_executable(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|entry| entry.is_file() && entry.permissions().mode() & 0o111 != 0)
 }
 
+/// The folder that all tools are cached in.
+fn cache_root() -> Result<PathBuf> {
+    let base = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))
+        .ok_or_else(|| {
+            Error::new("Neither `HOME` nor `XDG_CACHE_HOME` is set, so there is no cache folder")
+        })?;
+    let root = base.join("oms-operator").join("tools");
+    fs::create_dir_all(&root).context(format_args!("Could not create {}", root.display()))?;
+    Ok(root)
+}
+
+/// The cached tools of one Go module.
 struct Cache {
-    root: PathBuf,
+    module: Module,
     folder: PathBuf,
 }
 
 impl Cache {
-    fn open() -> Result<Self> {
-        let base = std::env::var_os("XDG_CACHE_HOME")
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-            .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))
-            .ok_or_else(|| {
-                Error::new("Neither `HOME` nor `XDG_CACHE_HOME` is set, so there is no cache folder")
-            })?;
-        let root = base.join("oms-operator").join("tools");
-        fs::create_dir_all(&root).context(format_args!("Could not create {}", root.display()))?;
+    fn of(module: Module, root: &Path) -> Self {
         let mut hash = Sha256::new();
-        for part in [GO_MOD, GO_SUM, std::env::consts::OS, std::env::consts::ARCH] {
+        for part in [module.go_mod(), module.go_sum(), std::env::consts::OS, std::env::consts::ARCH] {
             hash.update(part);
         }
-        for tool in Tool::ALL {
+        for tool in module.tools() {
             hash.update(tool.linker_flags());
         }
         let key = short_hex(&hash.finalize());
-        let folder = root.join(format!("{}-{key}", Tool::KubeApiserver.version()));
-        Ok(Self { root, folder })
+        Self { module, folder: root.join(format!("{}-{key}", module.folder_name())) }
     }
 
     fn lacks(&self, tools: &[Tool]) -> Vec<Tool> {
@@ -240,7 +273,7 @@ impl Cache {
         let lock =
             File::create(&lock_path).context(format_args!("Could not create {}", lock_path.display()))?;
         if lock.try_lock().is_err() {
-            eprintln!("Another process builds the Kubernetes tools; waiting for it");
+            eprintln!("Another process builds the tools of {}; waiting for it", self.module);
             lock.lock().context(format_args!("Could not lock {}", lock_path.display()))?;
         }
         let missing = self.lacks(wanted);
@@ -260,48 +293,50 @@ impl Cache {
     }
 
     fn build(&self, oms_dev: &Path, build: &Path, missing: &[Tool]) -> Result<()> {
-        for (name, text) in [("go.mod", GO_MOD), ("go.sum", GO_SUM)] {
+        for (name, text) in [("go.mod", self.module.go_mod()), ("go.sum", self.module.go_sum())] {
             fs::write(build.join(name), text).context("Could not write the build module")?;
         }
         let names: Vec<_> = missing.iter().map(|tool| tool.name()).collect();
         eprintln!(
-            "Building {} with go into {} (once per machine; about 5 minutes and 4 GB of Go caches for all)",
+            "Building {} with go into {} (once per machine; {})",
             names.join(", "),
-            self.folder.display()
+            self.folder.display(),
+            self.module.cost()
         );
         for &tool in missing {
             let whole = build.join(tool.name());
             build_one(oms_dev, build, tool, &whole)?;
+            self.module.copy_files(build, &self.folder)?;
             let target = self.folder.join(tool.name());
             fs::rename(&whole, &target)
                 .context(format_args!("Could not move {} into place", target.display()))?;
         }
         Ok(())
     }
+}
 
-    /// A folder of symbolic links, for when the tools come from several places.
-    fn link(&self, found: &[(Tool, PathBuf)]) -> Result<PathBuf> {
-        let mut hash = Sha256::new();
-        for (_, path) in found {
-            hash.update(path.as_os_str().as_encoded_bytes());
-            hash.update([0]);
-        }
-        let folder = self.root.join(format!("links-{}", short_hex(&hash.finalize())));
-        fs::create_dir_all(&folder).context(format_args!("Could not create {}", folder.display()))?;
-        for (tool, target) in found {
-            let link = folder.join(tool.name());
-            if fs::read_link(&link).is_ok_and(|there| there == *target) {
-                continue;
-            }
-            // Renamed over, as another process may be making the same links.
-            let fresh = folder.join(format!(".{}-{}", tool.name(), std::process::id()));
-            let _ = fs::remove_file(&fresh);
-            symlink(target, &fresh)
-                .and_then(|()| fs::rename(&fresh, &link))
-                .context(format_args!("Could not link {}", link.display()))?;
-        }
-        Ok(folder)
+/// A folder of symbolic links, for when the tools come from several places.
+fn link(root: &Path, found: &[(Tool, PathBuf)]) -> Result<PathBuf> {
+    let mut hash = Sha256::new();
+    for (_, path) in found {
+        hash.update(path.as_os_str().as_encoded_bytes());
+        hash.update([0]);
     }
+    let folder = root.join(format!("links-{}", short_hex(&hash.finalize())));
+    fs::create_dir_all(&folder).context(format_args!("Could not create {}", folder.display()))?;
+    for (tool, target) in found {
+        let link = folder.join(tool.name());
+        if fs::read_link(&link).is_ok_and(|there| there == *target) {
+            continue;
+        }
+        // Renamed over, as another process may be making the same links.
+        let fresh = folder.join(format!(".{}-{}", tool.name(), std::process::id()));
+        let _ = fs::remove_file(&fresh);
+        symlink(target, &fresh)
+            .and_then(|()| fs::rename(&fresh, &link))
+            .context(format_args!("Could not link {}", link.display()))?;
+    }
+    Ok(folder)
 }
 
 fn short_hex(digest: &[u8]) -> String {
@@ -313,7 +348,7 @@ fn find_go() -> Result<()> {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(Error::new(format!("`go version` failed ({})", process::describe(status)))),
         Err(_) => Err(Error::new(
-            "Missing tool `go`, which builds kube-apiserver and etcd: install Go 1.26 or later from \
+            "Missing tool `go`, which builds kube-apiserver, etcd and the like: install Go 1.26 or later from \
              https://go.dev/dl/ (or set KUBEBUILDER_ASSETS to a folder with them)",
         )),
     }
@@ -372,6 +407,7 @@ mod tests {
         assert_eq!(Tool::KubeApiserver.version(), "v1.36.3");
         assert_eq!(Tool::Etcd.version(), "v3.6.8");
         assert_eq!(Tool::Helm.version(), "v4.3.1");
+        assert_eq!(Tool::ArgoCd.version(), "v3.1.16");
     }
 
     #[test]
