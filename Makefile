@@ -54,8 +54,9 @@ crds: rust ## Write the custom resource definitions to crds/ and into the chart
 	cp crds/*.yaml charts/oms-operator/files/crds/
 
 .PHONY: docs
-docs: rust ## Write docs/reference/ from the types, and the index of examples/
+docs: rust ## Write docs/reference/ from the types, the index of examples/, and gitops/argocd/argocd-cm.yaml
 	UPDATE_DOCS=1 cargo test --quiet --all-features --test reference
+	UPDATE_DOCS=1 cargo test --quiet --all-features --test gitops argocd::
 
 .PHONY: tools
 tools: rust control-plane ## Find or build kube-apiserver, etcd, kubectl, helm (once per machine)

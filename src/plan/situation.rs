@@ -43,6 +43,27 @@ pub enum Row {
     Deleting,
 }
 
+impl Row {
+    /// All of them.
+    pub const ALL: [Self; 15] = [
+        Self::Blocked,
+        Self::Hopeless,
+        Self::AwaitingApproval,
+        Self::Queued,
+        Self::Creating,
+        Self::Active,
+        Self::Stopping,
+        Self::Suspended,
+        Self::StoppedExternally,
+        Self::RetryDue,
+        Self::Succeeded,
+        Self::SucceededWithFailures,
+        Self::Failed,
+        Self::Synchronizing,
+        Self::Deleting,
+    ];
+}
+
 /// A row with the words for it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Situation {
@@ -223,24 +244,7 @@ mod tests {
 
     #[test]
     fn ready_and_stalled_or_reconciling_never_contradict_each_other() {
-        let rows = [
-            Row::Blocked,
-            Row::Hopeless,
-            Row::AwaitingApproval,
-            Row::Queued,
-            Row::Creating,
-            Row::Active,
-            Row::Stopping,
-            Row::Suspended,
-            Row::StoppedExternally,
-            Row::RetryDue,
-            Row::Succeeded,
-            Row::SucceededWithFailures,
-            Row::Failed,
-            Row::Synchronizing,
-            Row::Deleting,
-        ];
-        for row in rows {
+        for row in Row::ALL {
             for ready_when in [ReadyWhen::Succeeded, ReadyWhen::Started, ReadyWhen::Accepted] {
                 let verdict = judge(row, ready_when, false);
                 assert!(

@@ -1,0 +1,3 @@
+-- Takes the field away, as it was before `suspend`.
+obj.spec.suspend = nil
+return obj
