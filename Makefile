@@ -14,7 +14,7 @@ target = $(shell cargo metadata --no-deps --format-version 1 | sed -n 's/.*"targ
 
 .PHONY: help
 help: ## List the recipes
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: build
 build: rust ## Build the release binaries into target/release
@@ -35,6 +35,14 @@ check: rust ## Check format, lints and dependencies
 test: rust control-plane python3 ## Run all tests, on a real control plane that is started for them
 	cargo test --all-features --no-run
 	$(target)/debug/oms-dev --end-with-parent with-control-plane -- cargo test --all-features
+
+# Not part of `test`: it builds Argo CD once, which takes minutes, and wants redis-server.
+.PHONY: test-argocd
+test-argocd: rust control-plane argocd ## Test what Argo CD shows and does, with the real Argo CD
+	cargo build --all-features --bins
+	$(target)/debug/oms-dev tools
+	$(target)/debug/oms-dev tools --argocd
+	cargo test --all-features --test argocd
 
 .PHONY: bench
 bench: rust ## Measure the promised figures, as ratios in one run; WHAT=signing measures one of them
@@ -71,10 +79,12 @@ programs: rust control-plane
 	cargo build --profile $(PROFILE) $(DEVELOPMENT) --bins
 
 # A missing tool is told before minutes of compiling, not after.
-.PHONY: rust control-plane python3
+.PHONY: rust control-plane python3 argocd
 rust:
 	@hack/need cargo cc
 control-plane:
 	@hack/need control-plane
 python3:
 	@hack/need python3
+argocd:
+	@hack/need argocd

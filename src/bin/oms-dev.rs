@@ -34,6 +34,9 @@ enum Task {
         /// Print the folder that holds them
         #[arg(long)]
         print_dir: bool,
+        /// Argo CD instead of the Kubernetes programs
+        #[arg(long)]
+        argocd: bool,
     },
     /// Run a control plane until standard input ends; prints one JSON line when it is ready
     ControlPlane {
@@ -92,12 +95,13 @@ fn main() -> ExitCode {
 fn run(task: Task) -> Result<ExitCode> {
     let oms_dev = std::env::current_exe().context("Could not find the path of this program")?;
     match task {
-        Task::Tools { print_dir } => {
-            let tools = Tools::resolve(&oms_dev, &Tool::ALL)?;
+        Task::Tools { print_dir, argocd } => {
+            let wanted: &[Tool] = if argocd { &[Tool::ArgoCd] } else { &Tool::ALL };
+            let tools = Tools::resolve(&oms_dev, wanted)?;
             if print_dir {
                 println!("{}", tools.folder().display());
             } else {
-                for tool in Tool::ALL {
+                for &tool in wanted {
                     println!("{}", tools.path(tool).display());
                 }
             }
