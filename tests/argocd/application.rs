@@ -38,18 +38,27 @@ pub(crate) fn example(file: &str, name: &str, change: impl FnOnce(&mut Value)) -
     manifest
 }
 
+/// As JSON, which is YAML too: Argo CD would take a bare `Off` as a boolean.
+fn text(manifest: &Value) -> String {
+    format!("{manifest:#}\n")
+}
+
 impl Application {
     /// Commits the manifest and has Argo CD sync it.
-    pub(crate) async fn create(name: &str, manifest: &Value) -> Self {
-        Self::create_with(name, manifest, json!([])).await
+    pub(crate) async fn create(install: &Arc<Install>, name: &str, manifest: &Value) -> Self {
+        Self::create_with(install, name, manifest, json!([])).await
     }
 
     /// The same with sync options.
-    pub(crate) async fn create_with(name: &str, manifest: &Value, options: Value) -> Self {
-        let install = Install::shared();
+    pub(crate) async fn create_with(
+        install: &Arc<Install>,
+        name: &str,
+        manifest: &Value,
+        options: Value,
+    ) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let places = &install.places;
-        repository::commit(&places.repository, name, Some(&serde_yaml::to_string(manifest).unwrap()));
+        repository::commit(&places.repository, name, Some(&text(manifest)));
         // Only for its client.
         let plane = ControlPlane::existing(&places.kubeconfig, crate::cli::tools().clone()).unwrap();
         let client = plane.client().await.unwrap();
@@ -75,7 +84,7 @@ impl Application {
         });
         let application = serde_json::from_value(application).unwrap();
         applications.create(&PostParams::default(), &application).await.unwrap();
-        Self { name: name.to_owned(), install, client, applications }
+        Self { name: name.to_owned(), install: Arc::clone(install), client, applications }
     }
 
     /// Makes the buckets of its manifest, with `count` objects of `size` bytes in the source.
@@ -90,15 +99,16 @@ impl Application {
         }
     }
 
-    /// The objects that were copied.
+    /// The objects that were copied; OMS's own records lie beside them.
     pub(crate) async fn copied(&self) -> usize {
         let bucket = format!("{}-archive", self.name);
-        Bucket::new(&self.install.places.destination, &bucket).unwrap().keys().await.unwrap().len()
+        let bucket = Bucket::new(&self.install.places.destination, &bucket).unwrap();
+        bucket.keys().await.unwrap().iter().filter(|key| key.ends_with(".bin")).count()
     }
 
     /// Commits another manifest, or none, and has Argo CD look.
     pub(crate) async fn commit(&self, manifest: Option<&Value>) {
-        let text = manifest.map(|manifest| serde_yaml::to_string(manifest).unwrap());
+        let text = manifest.map(text);
         repository::commit(&self.install.places.repository, &self.name, text.as_deref());
         self.refresh("normal").await;
     }

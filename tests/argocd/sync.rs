@@ -45,18 +45,21 @@ async fn wait_reverted(application: &Application, wanted: &Value) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_migration_goes_from_progressing_to_healthy_and_is_in_sync_after_a_hundred_reconciles() {
     let name = "photos";
-    Application::fill_buckets(&Install::shared(), name, 5, 1000).await;
+    let install = Install::shared();
+    Application::fill_buckets(&install, name, 5, 1000).await;
     let manifest = example("first-migration.yaml", name, |_| ());
-    let application = Application::create(name, &manifest).await;
+    let application = Application::create(&install, name, &manifest).await;
     let mut seen = Vec::new();
     eventually("the migration is Healthy", async || {
-        let (health, _) = application.health().await;
+        let (health, message) = application.health().await;
         if !health.is_empty() && seen.last() != Some(&health) {
             seen.push(health.clone());
         }
-        if health == "Healthy" { Ok(()) } else { Err(health) }
+        if health == "Healthy" { Ok(()) } else { Err(format!("{health}: {message}")) }
     })
     .await;
+    // Argo CD's own word for what it has not applied yet.
+    seen.retain(|health| health != "Missing");
     assert_eq!(seen, ["Progressing", "Healthy"]);
     let message = application.wait_health("Healthy").await;
     assert!(message.contains("5 objects"), "{message}");
@@ -96,14 +99,14 @@ async fn a_failed_migration_is_degraded_and_the_action_retry_starts_it_again() {
         manifest["spec"]["source"]["objectKeys"] = json!([""]);
         manifest["spec"]["retry"] = json!({ "limit": 0 });
     });
-    let application = Application::create(name, &manifest).await;
+    let application = Application::create(&install, name, &manifest).await;
     let message = application.wait_health("Degraded").await;
     assert!(message.contains("TRF.0155") && message.contains("`spec.retry.limit`"), "{message}");
     let failed = application.task().await;
 
     let source = Bucket::new(&places.source, name).unwrap();
     source.create().await.unwrap();
-    source.put("a.txt", "text/plain", &[], "here now".into()).await.unwrap();
+    source.put("a.bin", "application/octet-stream", &[], "here now".into()).await.unwrap();
     application.act("retry").await;
     // Git owns the limit and gets it back; the one start that was asked for is made all the same.
     application.wait_health("Healthy").await;
@@ -116,11 +119,12 @@ async fn a_failed_migration_is_degraded_and_the_action_retry_starts_it_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_migration_that_git_suspends_is_suspended_until_git_lets_it_run() {
     let name = "suspended";
-    Application::fill_buckets(&Install::shared(), name, 2, 100).await;
+    let install = Install::shared();
+    Application::fill_buckets(&install, name, 2, 100).await;
     let mut manifest = example("suspended.yaml", name, |manifest| {
         manifest["spec"]["type"] = json!("prefix");
     });
-    let application = Application::create(name, &manifest).await;
+    let application = Application::create(&install, name, &manifest).await;
     let message = application.wait_health("Suspended").await;
     assert!(message.contains("`spec.suspend`"), "{message}");
     assert_eq!(id(&application.task().await), None, "nothing was created at OMS");
@@ -133,8 +137,10 @@ async fn a_migration_that_git_suspends_is_suspended_until_git_lets_it_run() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn self_heal_takes_an_edit_by_hand_back_and_prune_deletes_the_object_and_its_task() {
     let name = "pruned";
-    Application::fill_buckets(&Install::shared(), name, 2, 100).await;
-    let application = Application::create(name, &example("first-migration.yaml", name, |_| ())).await;
+    let install = Install::shared();
+    Application::fill_buckets(&install, name, 2, 100).await;
+    let application =
+        Application::create(&install, name, &example("first-migration.yaml", name, |_| ())).await;
     application.wait_health("Healthy").await;
     let of_git = windows(&application.task().await);
     let edited = application.edit(other_windows()).await;
@@ -155,8 +161,9 @@ async fn self_heal_takes_an_edit_by_hand_back_and_prune_deletes_the_object_and_i
 
 /// Stops a migration by an action and lets Argo CD heal itself of something else; the stop stays.
 async fn suspend_by_action(name: &str, options: Value) {
-    Application::fill_buckets(&Install::shared(), name, 12, 1 << 20).await;
-    let application = Application::create_with(name, &slow(name), options).await;
+    let install = Install::shared();
+    Application::fill_buckets(&install, name, 12, 1 << 20).await;
+    let application = Application::create_with(&install, name, &slow(name), options).await;
     eventually("the migration runs", async || {
         let task = application.find_task().await;
         let phase = task.as_ref().and_then(phase);
@@ -193,12 +200,13 @@ async fn a_migration_that_an_action_suspended_stays_so_where_argo_cd_applies_ser
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_actions_approve_and_rerun_do_what_they_say_and_stay() {
     let name = "approved";
-    Application::fill_buckets(&Install::shared(), name, 1, 100).await;
+    let install = Install::shared();
+    Application::fill_buckets(&install, name, 1, 100).await;
     let manifest = example("approval.yaml", name, |manifest| {
         manifest["spec"]["source"]["objectKeys"] = json!([""]);
         manifest["spec"].as_object_mut().unwrap().remove("approvedPlan");
     });
-    let application = Application::create(name, &manifest).await;
+    let application = Application::create(&install, name, &manifest).await;
     application.wait_health("Suspended").await;
     application.act("approve").await;
     application.wait_health("Healthy").await;
