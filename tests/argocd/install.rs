@@ -218,20 +218,28 @@ async fn prepare(stack: &Stack) {
     let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": NAMESPACE } });
     Api::<Namespace>::all(client.clone()).patch(NAMESPACE, &apply, &Patch::Apply(namespace)).await.unwrap();
 
-    let ours: Value = serde_yaml::from_str(&std::fs::read_to_string(config_map()).unwrap()).unwrap();
     let maps = Api::<ConfigMap>::namespaced(client.clone(), NAMESPACE);
-    for (name, data) in [
-        ("argocd-cm", ours["data"].clone()),
-        ("argocd-rbac-cm", json!({})),
-        ("argocd-cmd-params-cm", json!({})),
-        ("argocd-tls-certs-cm", json!({})),
-        ("argocd-ssh-known-hosts-cm", json!({})),
-        ("argocd-gpg-keys-cm", json!({})),
+    for name in [
+        "argocd-cm",
+        "argocd-rbac-cm",
+        "argocd-cmd-params-cm",
+        "argocd-tls-certs-cm",
+        "argocd-ssh-known-hosts-cm",
+        "argocd-gpg-keys-cm",
     ] {
         let metadata = json!({ "name": name, "labels": { PART.0: PART.1 } });
-        let map = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data });
+        let map = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata });
         maps.patch(name, &apply, &Patch::Apply(map)).await.unwrap();
     }
+    // As docs/gitops.md says.
+    let patched = stack
+        .plane
+        .kubectl()
+        .args(["patch", "configmap", "argocd-cm", "--namespace", NAMESPACE, "--patch-file"])
+        .arg(config_map())
+        .output()
+        .unwrap();
+    assert!(patched.status.success(), "{}", String::from_utf8_lossy(&patched.stderr));
     let secrets = Api::<Secret>::namespaced(client.clone(), NAMESPACE);
     let config = json!({ "bearerToken": stack.plane.token(), "tlsClientConfig": { "insecure": true } });
     // `kubernetes.default.svc` exists inside of a pod only.
