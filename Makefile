@@ -25,7 +25,7 @@ build: rust ## Build the release binaries into target/release
 .PHONY: check
 check: rust ## Check format, lints and dependencies
 	cargo fmt --check
-	cargo clippy --all-targets --all-features -- -D warnings
+	cargo clippy --all-targets --test argocd --all-features -- -D warnings
 	cargo clippy -- -D warnings
 	@if [ ! -f deny.toml ]; then :; \
 	elif cargo deny --version >/dev/null 2>&1; then cargo deny --all-features check bans licenses sources; \

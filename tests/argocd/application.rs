@@ -101,9 +101,10 @@ impl Application {
 
     /// The objects that were copied; OMS's own records lie beside them.
     pub(crate) async fn copied(&self) -> usize {
-        let bucket = format!("{}-archive", self.name);
-        let bucket = Bucket::new(&self.install.places.destination, &bucket).unwrap();
-        bucket.keys().await.unwrap().iter().filter(|key| key.ends_with(".bin")).count()
+        let places = &self.install.places;
+        let source = Bucket::new(&places.source, &self.name).unwrap().keys().await.unwrap();
+        let archive = Bucket::new(&places.destination, &format!("{}-archive", self.name)).unwrap();
+        archive.keys().await.unwrap().iter().filter(|key| source.contains(key)).count()
     }
 
     /// Commits another manifest, or none, and has Argo CD look.
