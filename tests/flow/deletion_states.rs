@@ -9,6 +9,7 @@ use oms_operator::api::{Connection, MigrationTask, Phase, SyncEvent, SyncTask, T
 use oms_operator::oms::{self, TaskId, Urgency};
 use serde_json::{Value, json};
 
+use crate::adopt::let_age;
 use crate::migration::{Draft, Migration, condition};
 use crate::queue::allow;
 use crate::sync_event::SyncEvents as _;
@@ -232,9 +233,11 @@ async fn adopting(world: &World) -> Vec<Row> {
         condition(task, "Adopted").is_some_and(|(status, _)| status == "True")
             && task.status.as_ref().is_some_and(|status| status.phase == Some(Phase::Running))
     };
-    about("adopted", &taken).apply().await.wait("is adopted", is_adopted).await;
+    let adopted = about("adopted", &taken).apply().await;
+    adopted.wait("is adopted", is_adopted).await;
     let removing = about("adopted-removing", &removed).with("/deletionPolicy", "Delete");
     removing.apply().await.wait("is adopted", is_adopted).await;
+    let_age(&adopted).await;
     about("late", &taken).apply().await.wait_condition("Ready", "False", "ClaimedByAnother").await;
     vec![
         row::<MigrationTask>("observed", "observed").leaving(RUNS),

@@ -45,6 +45,16 @@ async fn wait_limit(world: &World, bytes_per_second: u64) {
     .await;
 }
 
+/// Waits until the operator knows that OMS has the limit: from then on another one is somebody else's.
+async fn wait_known_limit<K: Transfer>(object: &Migration<'_, K>, bytes_per_second: u64) {
+    let limit = format!(" {bytes_per_second} B/s");
+    let knows = |object: &K| {
+        let applied = object.status().and_then(|status| status.applied.as_ref()?.bandwidth.as_deref());
+        applied.is_some_and(|windows| windows.ends_with(&limit))
+    };
+    object.wait("has its limit on record", knows).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_task_that_somebody_stops_is_reported_left_and_followed_when_they_start_it() {
     let world = slow().start().await;
@@ -170,6 +180,7 @@ async fn another_bandwidth_is_reported_and_left_until_the_policy_or_the_spec_cha
     world.put_objects(120).await;
     let (migration, id) = running(world.migration("photos").with("/bandwidthPolicy", window("50Mi"))).await;
     wait_limit(&world, 50 << 20).await;
+    wait_known_limit(&migration, 50 << 20).await;
     world.console().limit_task(&id, 2 << 20).await;
     let changed = migration.wait_condition("Drifted", "True", "BandwidthChanged").await;
     assert!(message(&changed, "Drifted").contains("`spec.bandwidthPolicy`"));
@@ -179,6 +190,7 @@ async fn another_bandwidth_is_reported_and_left_until_the_policy_or_the_spec_cha
     // An edit counts, whatever somebody else did.
     migration.patch(json!({ "spec": { "bandwidthPolicy": window("20Mi") } })).await;
     wait_limit(&world, 20 << 20).await;
+    wait_known_limit(&migration, 20 << 20).await;
     no_drift(&migration).await;
 
     world.console().limit_task(&id, 3 << 20).await;
@@ -319,6 +331,7 @@ async fn a_group_that_somebody_stops_limits_or_deletes_is_reported() {
     let world = grouped(slow()).start().await;
     world.put_objects(120).await;
     let (group, id) = running(world.group("photos").with("/bandwidthPolicy", window("50Mi"))).await;
+    wait_known_limit(&group, 50 << 20).await;
     world.console().limit_group(&id, 2 << 20).await;
     group.wait_condition("Drifted", "True", "BandwidthChanged").await;
     world.console().stop_group(&id).await;
