@@ -28,7 +28,7 @@ async fn a_migration_survives_everything_that_happens_to_the_release() {
         if left || upgraded.len() != 2 { Err(format!("{pods:?} became {upgraded:?}")) } else { Ok(()) }
     })
     .await;
-    place.helm(&["rollback", "oms", "1", "--wait", "--timeout", "80s"]).await;
+    place.helm(&["rollback", "oms", "1", "--wait", "--timeout", "180s"]).await;
     migration.nudge("after the rollback").await;
     migration
         .wait("is looked at by the pods of the rollback", |task| {
@@ -95,7 +95,7 @@ async fn released_before_an_uninstall_objects_and_namespaces_can_be_deleted_and_
     let (_, told) = release(&world, &[]).await;
     assert!(told.contains("Released 0 objects"), "{told}");
 
-    world.kubectl(&["delete", "namespace", &world.namespace, "--timeout", "60s"]).await;
+    world.kubectl(&["delete", "namespace", &world.namespace, "--timeout", "85s"]).await;
     assert_eq!(world.remote_tasks().await.len(), 1);
     for operation in ["StopTask", "DeleteTask"] {
         assert_eq!(world.journal(operation).await.len(), 0, "{operation}");

@@ -39,7 +39,7 @@ async fn helm_waits_until_every_kind_is_ready() {
             "once": { "spec": { "syncTaskRef": { "name": "steady" }, "objectKeys": ["00000.txt"] } },
         },
     });
-    let (succeeded, output) = install(&world, "team", &values, &["--timeout", "80s"]).await;
+    let (succeeded, output) = install(&world, "team", &values, &["--timeout", "180s"]).await;
     assert!(succeeded, "{output}");
     assert_eq!(world.existing("photos").status().await.phase, Some(Phase::Succeeded));
     let event = world.api::<SyncEvent>().get("once").await.unwrap();
@@ -61,7 +61,7 @@ async fn helm_fails_at_once_when_a_migration_has_failed_and_waits_no_longer_than
     // Ready means started: Helm does not wait for the end.
     let started = world.migration("started").with("/readyWhen", "Started");
     let values = json!({ "migrationTasks": { "started": spec(&started) } });
-    let (succeeded, output) = install(&world, "running", &values, &["--timeout", "80s"]).await;
+    let (succeeded, output) = install(&world, "running", &values, &["--timeout", "180s"]).await;
     assert!(succeeded, "{output}");
     assert_eq!(world.existing("started").status().await.phase, Some(Phase::Running));
 
@@ -77,7 +77,7 @@ async fn helm_fails_at_once_when_a_migration_has_failed_and_waits_no_longer_than
     let failing = world.migration("failing").with("/retry", json!({ "limit": 0 }));
     let failing = failing.with("/destination/prefix", "failing/");
     let values = json!({ "migrationTasks": { "failing": spec(&failing) } });
-    let (succeeded, output) = install(&world, "failing", &values, &["--timeout", "80s"]).await;
+    let (succeeded, output) = install(&world, "failing", &values, &["--timeout", "180s"]).await;
     // It does not wait for the timeout.
     assert!(!succeeded && output.contains("status: Failed") && !output.contains("deadline"), "{output}");
     assert_eq!(world.existing("failing").status().await.phase, Some(Phase::Failed));

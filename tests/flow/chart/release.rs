@@ -24,8 +24,8 @@ const VALUES: &[&str] = &[
     "config.secretCheckInterval=500ms",
     "config.allowedEndpoints[0]=127.0.0.1",
     "config.log=info\\,oms_operator=debug",
-    "leaderElection.leaseDuration=3s",
-    "leaderElection.renewDeadline=2s",
+    "leaderElection.leaseDuration=10s",
+    "leaderElection.renewDeadline=8s",
     "leaderElection.retryPeriod=250ms",
 ];
 
@@ -98,7 +98,7 @@ impl<'w> Place<'w> {
 
     /// `helm install` or `helm upgrade`, waiting as Helm waits, with further arguments.
     pub(super) async fn deploy(&self, verb: &str, name: &str, further: &[&str]) -> String {
-        let mut arguments = vec![verb, name, OPERATOR, "--wait", "--timeout", "80s"];
+        let mut arguments = vec![verb, name, OPERATOR, "--wait", "--timeout", "180s"];
         for value in VALUES {
             arguments.extend(["--set", value]);
         }
