@@ -103,10 +103,14 @@ struct Node {
 fn address() -> String {
     static FIRST: LazyLock<u32> = LazyLock::new(|| RandomState::new().build_hasher().finish() as u32);
     static GIVEN: AtomicU32 = AtomicU32::new(0);
-    let number = FIRST.wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed));
-    // Neither 127.0.x.x, where everybody is, nor the first or last address of a network.
-    let [_, second, third, fourth] = number.to_be_bytes();
-    format!("127.{}.{third}.{}", second.clamp(1, 254), fourth.clamp(1, 254))
+    numbered(FIRST.wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed)))
+}
+
+/// The address of a number; neighbours have different ones. Neither 127.0.x.x, where everybody is, nor the first or last
+/// address of a network.
+fn numbered(number: u32) -> String {
+    let (host, network) = (number % 254 + 1, number / 254);
+    format!("127.{}.{}.{host}", network / 256 % 254 + 1, network % 256)
 }
 
 impl Node {
@@ -174,6 +178,25 @@ impl Node {
         match self.pods.delete(&name, &DeleteParams::default().grace_period(0)).await {
             Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(()),
             deleted => deleted.map(drop).context(format_args!("Could not let go of pod {name}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::net::Ipv4Addr;
+
+    use super::numbered;
+
+    /// Regression: two pods in a row could get one address, and the second never started.
+    #[test]
+    fn pods_in_a_row_have_addresses_of_their_own() {
+        for first in [0, 250, 0xffff_0000, 254 * 256 * 254 - 500] {
+            let addresses: BTreeSet<Ipv4Addr> =
+                (first..first + 1_000).map(|number| numbered(number).parse().unwrap()).collect();
+            assert_eq!(addresses.len(), 1_000, "from {first}");
+            assert!(addresses.iter().all(|address| address.is_loopback() && address.octets()[1] > 0));
         }
     }
 }
