@@ -56,6 +56,16 @@ async fn running<'w>(world: &'w World, policy: &str) -> Migration<'w> {
     migration
 }
 
+/// Waits until the task of the second attempt is on record.
+async fn wait_created_anew(migration: &Migration<'_>) -> MigrationTask {
+    migration
+        .wait("is attempt 2", |task| {
+            let status = task.status.as_ref().unwrap();
+            status.attempt == Some(2) && status.task_id.is_some()
+        })
+        .await
+}
+
 /// Waits until so many objects have arrived.
 async fn copied(world: &World, count: usize) {
     let bucket = world.destination_bucket("photos-archive");
@@ -86,12 +96,7 @@ async fn a_task_that_waits_at_oms_is_created_anew_with_the_new_keys() {
     let migration = world.migration("photos").apply().await;
     let first = migration.wait_condition("Ready", "False", "WaitingAtOMS").await;
     rotate(&world, &right(&world)).await;
-    let second = migration
-        .wait("is attempt 2", |task| {
-            let status = task.status.as_ref().unwrap();
-            status.attempt == Some(2) && status.task_id.is_some()
-        })
-        .await;
+    let second = wait_created_anew(&migration).await;
     assert_ne!((id(&first), digest(&first)), (id(&second), digest(&second)));
     assert_eq!(world.effects("DeleteTask").await.len(), 1);
     assert_eq!(world.effects("CreateTask").await.len(), 2);
@@ -113,12 +118,7 @@ async fn keys_that_change_while_the_create_is_under_way_are_noticed_although_not
     wait_struck(&world).await;
     // The ID is not on record yet, and the task not in sight when it is.
     rotate(&world, &right(&world)).await;
-    migration
-        .wait("is attempt 2", |task| {
-            let status = task.status.as_ref().unwrap();
-            status.attempt == Some(2) && status.task_id.is_some()
-        })
-        .await;
+    wait_created_anew(&migration).await;
     world.emulator.clock().advance(Duration::from_hours(1));
     migration.wait_phase(Phase::Succeeded).await;
 }
