@@ -191,7 +191,7 @@ fn every_metric_that_is_named_exists() {
     metrics.set_paused("MigrationTask", 1);
     metrics.poll("ok", 1);
     metrics.search("complete");
-    let exposed = metrics.render();
+    let exposed = metrics.render(oms_operator::telemetry::metrics::Format::OpenMetrics);
     let types: BTreeSet<&str> = exposed
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE oms_operator_")?.split(' ').next())

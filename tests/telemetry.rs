@@ -47,16 +47,22 @@ async fn health_follows_progress_and_readiness_follows_the_caches() {
 }
 
 #[tokio::test]
-async fn metrics_are_served_as_openmetrics() {
+async fn metrics_are_served_in_the_format_that_is_asked_for() {
     let metrics = Metrics::new();
     let bound = http::serve(ANY.parse().unwrap(), metrics.clone(), Health::new()).await.unwrap();
     metrics.set_leader(true);
-    let answer = http_client().get(format!("http://{bound}/metrics")).send().await.unwrap();
-    let media_type = answer.headers()["content-type"].to_str().unwrap().to_owned();
-    assert!(media_type.starts_with("application/openmetrics-text"), "{media_type}");
-    let text = answer.text().await.unwrap();
-    assert!(text.lines().any(|line| line == "oms_operator_leader 1"), "{text}");
-    assert!(text.ends_with("# EOF\n"), "{text}");
+    for (accept, media_type) in [
+        ("application/openmetrics-text;version=1.0.0,text/plain;q=0.5", "application/openmetrics-text"),
+        ("*/*", "text/plain; version=0.0.4"),
+    ] {
+        let request = http_client().get(format!("http://{bound}/metrics")).header("accept", accept);
+        let answer = request.send().await.unwrap();
+        let told = answer.headers()["content-type"].to_str().unwrap().to_owned();
+        assert!(told.starts_with(media_type), "{told}");
+        let text = answer.text().await.unwrap();
+        assert!(text.lines().any(|line| line == "oms_operator_leader 1"), "{text}");
+        assert_eq!(text.ends_with("# EOF\n"), media_type.contains("openmetrics"), "{text}");
+    }
 }
 
 #[tokio::test]
@@ -151,6 +157,7 @@ mod events {
     use kube::api::{ListParams, PostParams};
     use kube::{Api, Client, Resource as _, ResourceExt as _};
     use oms_operator::dev::ControlPlane;
+    use oms_operator::telemetry::metrics::Format;
     use oms_operator::telemetry::{EventKind, Events, Metrics};
 
     struct Stage {
@@ -184,7 +191,7 @@ mod events {
         }
 
         fn dropped(&self) -> String {
-            let text = self.metrics.render();
+            let text = self.metrics.render(Format::Classic);
             text.lines()
                 .find(|line| line.starts_with("oms_operator_dropped_events_total"))
                 .unwrap()

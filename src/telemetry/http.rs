@@ -6,13 +6,13 @@ use std::path::Path;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::net::TcpListener;
 
-use super::metrics;
+use super::metrics::Format;
 use super::{Health, Metrics};
 
 #[derive(Clone)]
@@ -41,8 +41,9 @@ pub async fn serve(listen: SocketAddr, metrics: Metrics, health: Health) -> io::
     Ok(bound)
 }
 
-async fn render(State(served): State<Served>) -> impl IntoResponse {
-    ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], served.metrics.render())
+async fn render(State(served): State<Served>, headers: HeaderMap) -> impl IntoResponse {
+    let format = Format::accepted(headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()));
+    ([(CONTENT_TYPE, format.media_type())], served.metrics.render(format))
 }
 
 async fn healthz(State(served): State<Served>) -> (StatusCode, String) {
