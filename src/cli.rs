@@ -157,6 +157,19 @@ pub struct RunArgs {
     #[arg(long, value_name = "ADDRESS", env = "OMS_OPERATOR_METRICS_LISTEN", default_value = "0.0.0.0:8080")]
     pub metrics_listen: SocketAddr,
 
+    /// Expose metrics of each object too, with its namespace and name as labels
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "OMS_OPERATOR_PER_OBJECT_METRICS",
+        default_value_t = false,
+        default_missing_value = "true",
+        num_args = 0..=1,
+        require_equals = true,
+        action = ArgAction::Set
+    )]
+    pub per_object_metrics: bool,
+
     /// File that is written once the operator serves and its caches are in sync: {"metrics":"http://..."}
     #[arg(long, value_name = "FILE", env = "OMS_OPERATOR_READY_FILE")]
     pub ready_file: Option<PathBuf>,

@@ -100,6 +100,8 @@ pub struct Config {
     pub paused: bool,
     /// Address of the operator's HTTP surface.
     pub metrics_listen: SocketAddr,
+    /// Whether metrics of each object are exposed too.
+    pub per_object_metrics: bool,
     /// File to write when ready.
     pub ready_file: Option<PathBuf>,
     /// The election; `None`: this replica is alone.
@@ -196,6 +198,7 @@ impl Config {
             concurrency: args.concurrency,
             paused: args.paused,
             metrics_listen: args.metrics_listen,
+            per_object_metrics: args.per_object_metrics,
             ready_file: args.ready_file.clone(),
             leader_election,
             identity: identity(around.host.as_deref()),

@@ -228,6 +228,26 @@ pub enum Phase {
     Deleting,
 }
 
+impl Phase {
+    /// As status has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::Queued => "Queued",
+            Self::Creating => "Creating",
+            Self::Running => "Running",
+            Self::Stopping => "Stopping",
+            Self::Stopped => "Stopped",
+            Self::Retrying => "Retrying",
+            Self::Succeeded => "Succeeded",
+            Self::SucceededWithFailures => "SucceededWithFailures",
+            Self::Failed => "Failed",
+            Self::Synchronizing => "Synchronizing",
+            Self::Deleting => "Deleting",
+        }
+    }
+}
+
 /// The connection that was resolved at the moment of intent; every later call goes there.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]

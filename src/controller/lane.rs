@@ -13,7 +13,7 @@ use futures::{FutureExt, StreamExt, TryStreamExt, future};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
 use kube::core::DeserializeGuard;
-use kube::runtime::controller::{self, Action, ReconcileReason, ReconcileRequest, trigger_self};
+use kube::runtime::controller::{self, ReconcileReason, ReconcileRequest, trigger_self};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::utils::{Predicate, PredicateConfig};
 use kube::runtime::{WatchStreamExt, applier, predicates, watcher};
@@ -22,12 +22,13 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::due::Due;
 use crate::api::conditions::types;
 use crate::api::{
     ClusterConnection, Connection, MigrationTask, Phase, SyncEvent, SyncTask, TaskGroup, TransferStatus,
 };
 use crate::config::Watch;
-use crate::engine::{Stores, Waker};
+use crate::engine::{Action, Stores, Waker};
 use crate::plan::situation;
 use crate::plan::sync_event::is_over;
 
@@ -54,6 +55,7 @@ struct Lane<K: Resource<DynamicType = ()> + 'static> {
 pub(super) struct Lanes<K: Resource<DynamicType = ()> + 'static> {
     lanes: Vec<Lane<K>>,
     wakes: Wakes<K>,
+    due: Due,
 }
 
 /// Told of every object that came, changed or went, by namespace and name, once the cache knows it.
@@ -84,7 +86,7 @@ where
                 .map(|name| open(Api::namespaced(client.clone(), name), Some(name.clone())))
                 .collect(),
         };
-        Self { lanes, wakes }
+        Self { lanes, wakes, due: Due::default() }
     }
 
     /// The one lane of a kind of the cluster.
@@ -92,7 +94,8 @@ where
     where
         K: Resource<Scope = ClusterResourceScope>,
     {
-        Self { lanes: vec![Lane::open(Api::all(client.clone()), None, Arc::new(|_, _| ()))], wakes }
+        let lane = Lane::open(Api::all(client.clone()), None, Arc::new(|_, _| ()));
+        Self { lanes: vec![lane], wakes, due: Due::default() }
     }
 
     /// The caches.
@@ -105,6 +108,11 @@ where
         self.lanes.iter().map(|lane| lane.filled.clone()).collect()
     }
 
+    /// Whose pass is due.
+    pub(super) fn due(&self) -> Due {
+        self.due.clone()
+    }
+
     /// Runs passes until `stop` is cancelled; then waits for those under way.
     pub(super) async fn run(self, pass: Pass<K>, concurrency: usize, stop: CancellationToken) {
         let mut senders = HashMap::new();
@@ -112,7 +120,7 @@ where
         for lane in self.lanes {
             let (sender, wakes) = mpsc::unbounded_channel();
             senders.insert(lane.namespace.clone(), sender);
-            running.push(lane.run(Arc::clone(&pass), wakes, concurrency, stop.clone()));
+            running.push(lane.run(Arc::clone(&pass), (wakes, self.due.clone()), concurrency, stop.clone()));
         }
         let mut wakes = self.wakes;
         let route = async {
@@ -165,7 +173,13 @@ where
         Self { namespace, store, filled, triggers: trigger_self(stream, ()).boxed() }
     }
 
-    async fn run(self, pass: Pass<K>, wakes: Wakes<K>, concurrency: usize, stop: CancellationToken) {
+    async fn run(
+        self,
+        pass: Pass<K>,
+        (wakes, due): (Wakes<K>, Due),
+        concurrency: usize,
+        stop: CancellationToken,
+    ) {
         let woken =
             stream::unfold(
                 wakes,
@@ -181,9 +195,24 @@ where
             woken,
         )
         .take_until(stop.cancelled_owned());
+        let enters = due.clone();
+        let queue = queue.inspect_ok(move |request| {
+            let object = &request.obj_ref;
+            enters.after(object.namespace.as_deref(), &object.name, Duration::ZERO);
+        });
+        let passes = due.clone();
         let reconcile = move |object: Arc<DeserializeGuard<K>>, _: Arc<()>| {
+            let (namespace, name, due) = (object.namespace(), object.name_any(), passes.clone());
+            due.took(namespace.as_deref(), &name);
             let pass = pass(object);
-            async move { Ok::<_, std::convert::Infallible>(pass.await) }.boxed()
+            let pass = async move {
+                let action = pass.await;
+                if let Some(pause) = action.pause() {
+                    due.after(namespace.as_deref(), &name, pause);
+                }
+                Ok::<_, std::convert::Infallible>(action.into())
+            };
+            pass.boxed()
         };
         applier(
             reconcile,
@@ -193,7 +222,13 @@ where
             queue,
             controller::Config::default().concurrency(u16::try_from(concurrency).unwrap_or(u16::MAX)),
         )
-        .for_each(|_| future::ready(()))
+        .for_each(|ended| {
+            // What was to come for an object that is gone does not come.
+            if let Err(controller::Error::ObjectNotFound(object)) = ended {
+                due.took(object.namespace.as_deref(), &object.name);
+            }
+            future::ready(())
+        })
         .await;
     }
 }

@@ -6,43 +6,40 @@
 //! connection changed ───────┘
 //! ```
 
+mod due;
 mod lane;
 mod pauses;
 mod pulse;
 pub mod release;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::core::DeserializeGuard;
-use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt};
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use self::due::Due;
 use self::lane::{Lanes, Pass, Watching};
 use self::pulse::Pulse;
-use crate::api::conditions::types;
 use crate::api::{
-    ClusterConnection, Connection, ConnectionKind, MANAGER, MigrationTask, Phase, SyncEvent, SyncTask,
-    TaskGroup,
+    ClusterConnection, Connection, ConnectionKind, MANAGER, MigrationTask, SyncEvent, SyncTask, TaskGroup,
 };
 use crate::config::{AmbientCredentials, Config, Watch};
 use crate::engine::{
-    self, AmbientUse, AnyConnection, Clock, Engine, Queues, Settings, Stores, Transfer, Waker,
+    self, Action, AmbientUse, AnyConnection, Clock, Engine, Queues, Settings, Stores, Transfer, Waker,
 };
 use crate::leader::{Candidacy, Claim, Leadership};
 use crate::oms::{Ambient, AmbientSettings};
-use crate::plan::situation;
 use crate::plan::transfer::Policy;
-use crate::plan::wish::Kind;
-use crate::telemetry::{Events, Health, Metrics, http};
+use crate::telemetry::{Events, Health, Metrics, http, metrics};
 
-/// How often counts are refreshed and the forgotten is forgotten.
+/// How often the forgotten is forgotten.
 const HOUSEKEEPING: Duration = Duration::from_secs(5);
 
 /// Shortest pause between two looks for polls that are due, whatever the clock's scale.
@@ -114,13 +111,16 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Error> {
     let result = if led {
         metrics.set_leader(true);
         tokio::select! {
-            result = lead(&config, client, (metrics, health.clone()), bound, (claim.clone(), stop.clone())) => result,
+            result = lead(&config, client, (metrics.clone(), health.clone()), bound, (claim.clone(), stop.clone())) => result,
             () = claim.lost() => Err(Error::LeaseLost),
         }
     } else {
         Ok(())
     };
     health.set_unready();
+    // The successor tells how things stand from here on.
+    metrics.set_source(None);
+    metrics.set_leader(false);
     leadership.release().await;
     result
 }
@@ -183,6 +183,14 @@ async fn lead(
         waker.clone(),
         (metrics, events.clone()),
     ));
+    let dues = [
+        ("MigrationTask", tasks.due()),
+        ("TaskGroup", groups.due()),
+        ("SyncTask", sync_tasks.due()),
+        ("SyncEvent", sync_events.due()),
+        ("Connection", connections.due()),
+        ("ClusterConnection", cluster_connections.as_ref().map(Lanes::due).unwrap_or_default()),
+    ];
     let pulse = Pulse::new(health.component("passes", HEALTHY));
     let mut connections_filled = connections.filled();
     connections_filled.extend(cluster_connections.iter().flat_map(Lanes::filled));
@@ -252,6 +260,7 @@ async fn lead(
         () = synced(filled) => {}
         () = stop.cancelled() => {}
     }
+    engine.metrics().set_source(Some(source(&engine, dues, config.per_object_metrics)));
     health.set_ready();
     if let Some(file) = &config.ready_file {
         http::write_ready_file(file, bound).map_err(Error::ReadyFile)?;
@@ -264,12 +273,26 @@ async fn lead(
     if asked { Ok(()) } else { Err(Error::Ended) }
 }
 
+/// Tells how things stand, to who asks for metrics.
+fn source<const N: usize>(
+    engine: &Arc<Engine>,
+    dues: [(&'static str, Due); N],
+    per_object: bool,
+) -> metrics::Source {
+    let engine = Arc::downgrade(engine);
+    Arc::new(move || {
+        let snapshot = engine.upgrade()?.snapshot(per_object);
+        let queues = dues.iter().map(|(kind, due)| (*kind, due.waiting())).collect();
+        Some(metrics::Snapshot { queues, ..snapshot })
+    })
+}
+
 fn settings(config: &Config, cluster_id: String, claim: Claim, metrics: &Metrics) -> Settings {
     let endpoints = config.allowed_endpoints.clone();
     let ambient = AmbientSettings {
         sts_endpoint: config.sts_endpoint.clone(),
         metadata_endpoint: config.metadata_endpoint.clone(),
-        on_call: Some(engine::observer(metrics)),
+        on_call: Some(engine::ambient_observer(metrics)),
     };
     Settings {
         policy: Policy {
@@ -441,31 +464,13 @@ async fn keep_house(
         }
         let mut uids = HashSet::new();
         let mut pinned = HashSet::new();
-        let mut counts: HashMap<Kind, BTreeMap<&'static str, u64>> = HashMap::new();
-        let mut paused: HashMap<Kind, u64> = HashMap::new();
         stores.each(|object| {
             uids.extend(object.meta.uid.clone());
-            let Some(status) = object.status else { return };
-            pinned.extend(status.connection.as_ref().map(|connection| connection.uid.clone()));
-            if situation::find(&status.conditions, types::PAUSED).is_some() {
-                *paused.entry(object.kind).or_default() += 1;
-            }
-            if let Some(phase) = status.phase {
-                *counts.entry(object.kind).or_default().entry(name_of(phase)).or_default() += 1;
-            }
+            let connection = object.status.and_then(|status| status.connection.as_ref());
+            pinned.extend(connection.map(|connection| connection.uid.clone()));
         });
-        let mut event_counts = BTreeMap::<&'static str, u64>::new();
-        let mut paused_events = 0;
-        for event in stores.sync_events.iter().flat_map(kube::runtime::reflector::Store::state) {
-            uids.extend(event.uid());
-            let status = event.0.as_ref().ok().and_then(|event| event.status.as_ref());
-            paused_events += u64::from(
-                status.is_some_and(|status| situation::find(&status.conditions, types::PAUSED).is_some()),
-            );
-            if let Some(phase) = status.and_then(|status| status.phase) {
-                *event_counts.entry(name_of(phase)).or_default() += 1;
-            }
-        }
+        let events = stores.sync_events.iter().flat_map(kube::runtime::reflector::Store::state);
+        uids.extend(events.filter_map(|event| event.uid()));
         let existing: HashSet<_> = stores
             .connections
             .iter()
@@ -489,31 +494,6 @@ async fn keep_house(
             |uid| pinned.contains(uid),
         );
         engine.mend_protection();
-        for kind in Kind::ALL {
-            engine.metrics().set_phase_counts(kind.as_str(), counts.remove(&kind).unwrap_or_default());
-            engine.metrics().set_paused(kind.as_str(), paused.remove(&kind).unwrap_or_default());
-        }
-        engine.metrics().set_phase_counts("SyncEvent", event_counts);
-        engine.metrics().set_paused("SyncEvent", paused_events);
-        engine.metrics().set_progress(engine.running());
-        engine.metrics().set_synchronized(engine.synchronized());
         beat.ok();
-    }
-}
-
-fn name_of(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Pending => "Pending",
-        Phase::Queued => "Queued",
-        Phase::Creating => "Creating",
-        Phase::Running => "Running",
-        Phase::Stopping => "Stopping",
-        Phase::Stopped => "Stopped",
-        Phase::Retrying => "Retrying",
-        Phase::Succeeded => "Succeeded",
-        Phase::SucceededWithFailures => "SucceededWithFailures",
-        Phase::Failed => "Failed",
-        Phase::Synchronizing => "Synchronizing",
-        Phase::Deleting => "Deleting",
     }
 }

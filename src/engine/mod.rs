@@ -3,12 +3,14 @@
 //! A pass makes at most one mutation and then looks again, so every point at which the process can die lies between
 //! two passes. What a pass decides is in [`crate::plan`]; what it does is here, and small.
 
+mod action;
 mod cached;
 mod claims;
 mod clock;
 mod connection;
 mod elsewhere;
 mod error;
+mod figures;
 mod findings;
 mod guard;
 mod kubernetes;
@@ -38,8 +40,8 @@ use memory::Memories;
 use project::{ProjectKey, Projects};
 use session::Sessions;
 use sync_event::SyncEvents;
-use watched::Watched;
 
+pub use action::Action;
 pub use cached::Cached;
 pub use clock::Clock;
 pub use connection::AnyConnection;
@@ -55,7 +57,7 @@ use crate::plan::cadence::next_poll;
 use crate::plan::pause::Pause;
 use crate::plan::transfer::Policy;
 use crate::plan::wish::Kind;
-use crate::telemetry::metrics::{Running, Synchronized};
+use crate::telemetry::metrics::NO_CONNECTION;
 use crate::telemetry::{Events, Metrics};
 
 /// Says whether an endpoint may be called, or why not.
@@ -126,6 +128,7 @@ pub struct Engine {
     sync_events: SyncEvents,
     /// Passes in a row that failed on the Kubernetes side, by object UID.
     failures: Mutex<HashMap<String, u32>>,
+    last_success: figures::LastSuccess,
     waker: Waker,
     metrics: Metrics,
     events: Events,
@@ -155,6 +158,7 @@ impl Engine {
             sync_tasks: Memories::default(),
             sync_events: SyncEvents::default(),
             failures: Mutex::default(),
+            last_success: figures::LastSuccess::default(),
             waker,
             metrics,
             events,
@@ -169,35 +173,6 @@ impl Engine {
     /// Metrics.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
-    }
-
-    /// Sums over the tasks that were running when they were seen last: exact, while status is written at steps.
-    pub fn running(&self) -> Running {
-        let mut sums = Running::default();
-        let projects = self.projects.all();
-        let watched = projects.iter().flat_map(|project| Kind::ALL.map(|kind| project.of(kind)));
-        for task in watched.flat_map(Watched::running) {
-            sums.tasks += 1;
-            sums.bytes_total += task.bytes_total;
-            sums.bytes_done += task.bytes_done;
-            sums.objects_total += task.total;
-            sums.objects_done += task.succeeded + task.skipped;
-            sums.bytes_per_second += task.bytes_per_second;
-        }
-        sums
-    }
-
-    /// Sums over what the watched sync tasks had counted in the month when they were asked last.
-    pub fn synchronized(&self) -> Synchronized {
-        let mut sums = Synchronized::default();
-        for month in self.projects.all().iter().flat_map(|project| project.of(Kind::SyncTask).months()) {
-            sums.requested += month.requested;
-            sums.succeeded += month.succeeded;
-            sums.failed += month.failed;
-            sums.skipped += month.skipped;
-            sums.bytes += month.bytes;
-        }
-        sums
     }
 
     /// Polls every project that has unfinished tasks and whose turn has come, each on its own; one that was never polled at
@@ -252,6 +227,7 @@ impl Engine {
             self.sessions.orphan(kind, |uid| connection_exists(kind, uid));
         }
         self.sessions.retain(connection_needed);
+        self.forget_connections();
     }
 
     /// Wakes connections whose finalizer does not fit to whether they are used: the caches lagged behind when they looked.
@@ -303,16 +279,27 @@ impl Engine {
         paused.get(&ObjectRef::new(namespace)).map(|_| Pause::Namespace(namespace.to_owned()))
     }
 
-    fn observer(&self) -> oms::CallObserver {
-        observer(&self.metrics)
+    /// Counts the calls of a connection.
+    fn observer(&self, connection: String) -> oms::CallObserver {
+        observer(&self.metrics, connection)
+    }
+
+    /// Measures waits for the request budget.
+    fn wait_observer(&self) -> oms::WaitObserver {
+        let metrics = self.metrics.clone();
+        Arc::new(move |urgency, waited| metrics.budget_wait(urgency.as_str(), waited))
     }
 }
 
-/// Counts calls.
-pub fn observer(metrics: &Metrics) -> oms::CallObserver {
+/// Counts the calls that no connection alone needs.
+pub fn ambient_observer(metrics: &Metrics) -> oms::CallObserver {
+    observer(metrics, NO_CONNECTION.to_owned())
+}
+
+fn observer(metrics: &Metrics, connection: String) -> oms::CallObserver {
     let metrics = metrics.clone();
     Arc::new(move |call: &oms::CallRecord| {
-        metrics.oms_call(call.operation, call.outcome, call.duration);
+        metrics.oms_call(&connection, call.operation, call.outcome, call.duration);
         if call.unknown_code.is_some() {
             metrics.unknown_code();
         }

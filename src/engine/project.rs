@@ -31,6 +31,11 @@ impl Projects {
         Arc::clone(projects.entry(key.clone()).or_insert_with(|| Arc::new(Project::new(key.clone()))))
     }
 
+    /// The project of an endpoint, if it is in use.
+    pub(super) fn find(&self, key: &ProjectKey) -> Option<Arc<Project>> {
+        lock(&self.0).get(key).cloned()
+    }
+
     /// Every project.
     pub(super) fn all(&self) -> Vec<Arc<Project>> {
         lock(&self.0).values().cloned().collect()

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use super::wake::{Target, Waker};
 use crate::plan::queue::{Applicant, DAY, Place, Quota, Turn, Usage, line};
 use crate::plan::seen::{RemoteId, RemoteState, RemoteTask};
+use crate::telemetry::metrics;
 
 /// How long the gate stays closed after a refusal: OMS names no time.
 const SHORTEST_PAUSE: Duration = Duration::from_mins(5);
@@ -34,8 +35,8 @@ pub(super) struct Queue(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    /// Who waits, whom to wake, and when it asked last.
-    waiting: HashMap<String, (Applicant, Target, Timestamp)>,
+    /// Who waits.
+    waiting: HashMap<String, Waiting>,
     /// Who was let through, and when, until it is known what came of it.
     granted: HashMap<String, Timestamp>,
     /// Creates of the last 24 hours.
@@ -49,6 +50,17 @@ struct State {
     closed_until: Option<Timestamp>,
     /// How often OMS refused in a row.
     refusals: u32,
+}
+
+/// One who waits.
+struct Waiting {
+    applicant: Applicant,
+    /// Whom to wake.
+    target: Target,
+    /// When it lined up.
+    since: Timestamp,
+    /// When it asked last.
+    asked: Timestamp,
 }
 
 impl Queue {
@@ -70,7 +82,7 @@ impl Queue {
         }
         let namespace = applicant.namespace.clone();
         state.line_up(applicant, target, now);
-        let applicants: Vec<_> = state.waiting.values().map(|(applicant, ..)| applicant.clone()).collect();
+        let applicants: Vec<_> = state.waiting.values().map(|waiting| waiting.applicant.clone()).collect();
         let order = line(&applicants, &state.served);
         let index = order.iter().position(|other| other.uid == uid).unwrap_or_default();
         if index < usage.room(quota, now) {
@@ -169,6 +181,15 @@ impl Queue {
         self.lock().present = Some((waiting, at));
     }
 
+    /// How many wait, and for how long the first has. Who does not ask any more has left without a word.
+    pub(super) fn line(&self, now: Timestamp) -> metrics::Waiting {
+        let state = self.lock();
+        let waiting = || state.waiting.values().filter(|waiting| waiting.asked + ABSENCE > now);
+        let oldest = waiting().map(|waiting| waiting.since).min();
+        let oldest = oldest.and_then(|since| Duration::try_from(now.duration_since(since)).ok());
+        metrics::Waiting { count: waiting().count() as u64, oldest: oldest.unwrap_or_default() }
+    }
+
     #[cfg(test)]
     fn length(&self) -> usize {
         self.lock().waiting.len()
@@ -189,29 +210,30 @@ impl Queue {
 impl State {
     fn forget_the_old(&mut self, now: Timestamp) {
         self.created.retain(|_, at| *at + DAY > now);
-        self.waiting.retain(|_, (.., asked)| *asked + ABSENCE > now);
+        self.waiting.retain(|_, waiting| waiting.asked + ABSENCE > now);
     }
 
     /// Wakes the first in the line: whoever goes through wakes the next.
     fn wake_next(&self, waker: &Waker) {
-        let applicants: Vec<_> = self.waiting.values().map(|(applicant, ..)| applicant.clone()).collect();
+        let applicants: Vec<_> = self.waiting.values().map(|waiting| waiting.applicant.clone()).collect();
         for next in line(&applicants, &self.served).into_iter().take(WOKEN) {
-            if let Some((_, target, _)) = self.waiting.get(&next.uid) {
-                waker.wake(target);
+            if let Some(waiting) = self.waiting.get(&next.uid) {
+                waker.wake(&waiting.target);
             }
         }
     }
 
     /// Who comes new to the line starts level with the least served of those who wait.
     fn line_up(&mut self, applicant: Applicant, target: Target, now: Timestamp) {
-        let present = self.waiting.values().any(|(other, ..)| other.namespace == applicant.namespace);
+        let present = self.waiting.values().any(|other| other.applicant.namespace == applicant.namespace);
         if !present {
-            let waiting = self.waiting.values().map(|(other, ..)| &other.namespace);
+            let waiting = self.waiting.values().map(|other| &other.applicant.namespace);
             let least = waiting.map(|name| self.served.get(name).copied().unwrap_or_default()).min();
             let served = self.served.entry(applicant.namespace.clone()).or_default();
             *served = (*served).max(least.unwrap_or_default());
         }
-        self.waiting.insert(applicant.uid.clone(), (applicant, target, now));
+        let since = self.waiting.get(&applicant.uid).map_or(now, |before| before.since);
+        self.waiting.insert(applicant.uid.clone(), Waiting { applicant, target, since, asked: now });
     }
 
     fn usage(&self, now: Timestamp) -> Usage {
@@ -279,6 +301,25 @@ mod tests {
         queue.retain(|_| false);
         assert_eq!(queue.length(), 0);
         assert_eq!(ask(&queue, "a4", DAILY, 4), Turn::Now, "who was deleted holds no place");
+    }
+
+    #[test]
+    fn the_line_is_as_old_as_who_has_stood_in_it_longest() {
+        let queue = Queue::default();
+        let line = |second| {
+            let metrics::Waiting { count, oldest } = queue.line(at(second));
+            (count, oldest.as_secs())
+        };
+        assert_eq!(line(0), (0, 0));
+        assert_eq!(ask(&queue, "a1", DAILY, 0), Turn::Now);
+        assert_eq!(line(5), (0, 0), "who was let through does not wait");
+        assert!(matches!(ask(&queue, "a2", DAILY, 10), Turn::Later(_)));
+        assert!(matches!(ask(&queue, "a3", DAILY, 40), Turn::Later(_)));
+        assert!(matches!(ask(&queue, "a2", DAILY, 60), Turn::Later(_)), "asking again is no new place");
+        assert_eq!(line(70), (2, 60));
+        queue.leave("a2");
+        assert_eq!(line(70), (1, 30));
+        assert_eq!(line(640), (0, 0), "who has not asked for ten minutes is not there any more");
     }
 
     #[test]

@@ -91,6 +91,11 @@ impl Sessions {
         self.lock().get(uid).cloned()
     }
 
+    /// Visits every session.
+    pub(super) fn each(&self, visit: impl FnMut(&Session)) {
+        self.lock().values().for_each(visit);
+    }
+
     /// Opens or renews a session.
     pub(super) fn open(&self, session: Session) {
         let mut sessions = self.lock();

@@ -9,14 +9,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube::api::{DeleteParams, Preconditions};
 use kube::core::DeserializeGuard;
-use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
 
 use super::project::Project;
 use super::resolve::Resolved;
 use super::session::key_of;
-use super::{Engine, Error, kubernetes, look, wire};
+use super::{Action, Engine, Error, kubernetes, look, wire};
 use crate::api::conditions::{Reason, types};
 use crate::api::{ManagementPolicy, Phase, SyncEvent, SyncEventStatus, SyncTask};
 use crate::oms::{self, CreateSyncEvents, Urgency};
@@ -285,6 +284,10 @@ impl Pass<'_> {
         if handled(&stored) != handled(&self.object) || is_over(stored.status.as_ref()) {
             // Somebody asked for a look now, or nothing more is to come.
             self.memory.trouble = None;
+        }
+        let phase = |object: &SyncEvent| object.status.as_ref().and_then(|status| status.phase);
+        if let Some(phase) = phase(&stored).filter(|now| phase(&self.object) != Some(*now)) {
+            self.engine.metrics.phase_changed(KIND, phase.as_str());
         }
         self.report(&stored);
         self.memory.latest = Some(stored);

@@ -140,6 +140,15 @@ impl Watched {
         self.lock().sights.values().filter_map(month).collect()
     }
 
+    /// When one was last seen to synchronize.
+    pub(super) fn synchronizing(&self) -> Option<Timestamp> {
+        let seen = |(sight, at): &(Sight, Timestamp)| match sight {
+            Sight::Task(task) if task.state == RemoteState::Synchronizing => Some(*at),
+            _ => None,
+        };
+        self.lock().sights.values().filter_map(seen).max()
+    }
+
     /// When a sync task was asked for that.
     pub(super) fn counted_at(&self, id: &RemoteId) -> Option<Timestamp> {
         self.lock().counted.get(id).copied()

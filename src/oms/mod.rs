@@ -29,7 +29,7 @@ mod settings;
 pub mod sign;
 mod transport;
 
-pub use budget::{Budget, Urgency};
+pub use budget::{Budget, Standing, Urgency};
 pub use client::Client;
 pub use codes::{Class, CodeEntry, FailureCause, Side};
 pub use error::{Delivery, Error};
@@ -48,4 +48,4 @@ pub use model::{
     SyncTaskStatistic, SyncTaskStatisticQuery, Task, TaskGroup, TaskGroupPage, TaskId, TaskPage,
     TaskSelection, TaskStatus,
 };
-pub use settings::{CallObserver, CallRecord, Settings, Timeouts};
+pub use settings::{CallObserver, CallRecord, Settings, Timeouts, WaitObserver};

@@ -4,8 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::budget::Urgency;
+
 /// Called after every call, for metrics.
 pub type CallObserver = Arc<dyn Fn(&CallRecord) + Send + Sync>;
+
+/// Called after every wait for the request budget, with how urgent the call is and how long it waited.
+pub type WaitObserver = Arc<dyn Fn(Urgency, Duration) + Send + Sync>;
 
 /// What became of one call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +40,8 @@ pub struct Settings {
     pub user_agent: String,
     /// Called after every call.
     pub on_call: Option<CallObserver>,
+    /// Called after every wait for the request budget.
+    pub on_wait: Option<WaitObserver>,
 }
 
 /// Time limits of a call.
@@ -68,6 +75,7 @@ impl Settings {
             ca_bundle: None,
             user_agent: concat!("oms-operator/", env!("CARGO_PKG_VERSION")).to_owned(),
             on_call: None,
+            on_wait: None,
         }
     }
 }

@@ -21,7 +21,7 @@ use super::error::{Delivery, Error};
 use super::identity::{Credentials, Held, Keys, Proof};
 use super::model::Body;
 use super::read;
-use super::settings::{CallObserver, CallRecord, Settings, Timeouts};
+use super::settings::{CallObserver, CallRecord, Settings, Timeouts, WaitObserver};
 use super::sign::{self, Signable};
 
 /// Largest answer that is read. A page of 100 tasks with 500 prefixes of 1,024 bytes each is the largest that OMS allows
@@ -68,6 +68,7 @@ pub(super) struct Transport {
     budget: Budget,
     timeouts: Timeouts,
     on_call: Option<CallObserver>,
+    on_wait: Option<WaitObserver>,
 }
 
 impl Transport {
@@ -108,6 +109,7 @@ impl Transport {
             budget,
             timeouts: settings.timeouts,
             on_call: settings.on_call,
+            on_wait: settings.on_wait,
         })
     }
 
@@ -282,8 +284,12 @@ impl Transport {
         if Instant::now() + self.budget.wait() > sign_by {
             return Err(too_long());
         }
-        let permit = self.budget.permit(urgency);
-        tokio::time::timeout_at(sign_by.into(), permit).await.map_err(|_| too_long())
+        let began = Instant::now();
+        let permit = tokio::time::timeout_at(sign_by.into(), self.budget.permit(urgency)).await;
+        if let Some(on_wait) = &self.on_wait {
+            on_wait(urgency, began.elapsed());
+        }
+        permit.map_err(|_| too_long())
     }
 
     /// What the answer means for the calls to come.

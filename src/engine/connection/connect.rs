@@ -9,6 +9,7 @@ use super::AnyConnection;
 use super::identity::Identity;
 use crate::api::conditions::{Reason, types};
 use crate::api::{ConnectionSpec, ConnectionStatus, PinnedConnection};
+use crate::engine::figures;
 use crate::engine::kubernetes::bounded;
 use crate::engine::project::{DEFAULT_RATE, ProjectKey};
 use crate::engine::session::Session;
@@ -50,7 +51,9 @@ impl Engine {
         };
         let mut settings = oms::Settings::new(endpoint.clone(), String::new());
         settings.ca_bundle = ca_bundle;
-        settings.on_call = Some(self.observer());
+        settings.on_call =
+            Some(self.observer(figures::label(connection.namespace().as_deref(), &connection.name_any())));
+        settings.on_wait = Some(self.wait_observer());
         let identity = match self.identify(connection, &home, &settings).await? {
             Ok(identity) => identity,
             Err(refusal) => return Ok(Err(refusal)),

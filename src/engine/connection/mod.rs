@@ -13,14 +13,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::core::DeserializeGuard;
-use kube::runtime::controller::Action;
 use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::kubernetes::{bounded, replace_status, set_finalizers};
 use super::session::Session;
-use super::{Attempt, Engine, Error};
+use super::{Action, Attempt, Engine, Error};
 use crate::api::conditions::{Reason, types};
 use crate::api::{self, ClusterConnection, Connection, ConnectionKind, ConnectionSpec, ConnectionStatus};
 use crate::plan;

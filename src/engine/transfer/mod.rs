@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::core::DeserializeGuard;
-use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt};
 
 pub use self::kind::Transfer;
@@ -25,7 +24,7 @@ use super::session::{Session, key_of};
 use super::wake::Target;
 use super::watched::{Sight, Watched};
 use super::wire::TransferKeys;
-use super::{Engine, Error, kubernetes, look, remote};
+use super::{Action, Engine, Error, kubernetes, look, remote};
 use crate::api::conditions::{Reason, types};
 use crate::api::{self, TransferStatus};
 use crate::oms::{self, Urgency};
@@ -541,8 +540,7 @@ impl<K: Transfer> Pass<'_, K> {
         let (fresh, old) = (progress(&stored), progress(&self.object));
         if fresh != old {
             self.memory.progress_at = Some(now);
-            let done = |progress: Option<api::Progress>| progress.map_or(0, |progress| progress.bytes.done);
-            self.engine.metrics.transferred_bytes(done(fresh).saturating_sub(done(old)));
+            report::transferred(self.engine, K::KIND, old.unwrap_or_default(), fresh.unwrap_or_default());
         }
         let pinned = |object: &K| object.status().and_then(|status| status.connection.clone());
         if let Some(pinned) = pinned(&stored).filter(|now| pinned(&self.object).as_ref() != Some(now)) {
@@ -568,6 +566,7 @@ impl<K: Transfer> Pass<'_, K> {
             watched.untrack(&id, &self.uid());
             self.memory.started_again_at = None;
         }
+        report::phase(self.engine, &self.object, &stored);
         report::transition(self.engine, &self.object, &stored);
         report::notification(self.engine, &self.object, &stored);
         report::oversized(self.engine, &self.object, &stored);

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kube::runtime::controller::Action;
 use secrecy::ExposeSecret as _;
 use sha2::{Digest as _, Sha256};
 
 use super::{Pass, Transfer};
 use crate::api;
+use crate::engine::Action;
 use crate::engine::findings::{Begin, Question};
 use crate::engine::secrets::BucketKeys;
 use crate::engine::wire::{self, TransferKeys};

@@ -3,12 +3,14 @@
 use kube::ResourceExt;
 
 use super::Transfer;
-use crate::api::NotificationResult;
 use crate::api::conditions::{Reason, types};
-use crate::engine::Engine;
+use crate::api::{NotificationResult, Progress};
+use crate::engine::{Engine, figures};
 use crate::plan::situation;
 use crate::plan::transfer::notification_failed;
+use crate::plan::wish::Kind;
 use crate::telemetry::EventKind;
+use crate::telemetry::metrics::Handled;
 
 /// Publishes an event about a task.
 pub(super) fn event(
@@ -20,6 +22,27 @@ pub(super) fn event(
     note: impl Into<String>,
 ) {
     engine.events.publish(&object.object_ref(&()), kind, reason.as_str(), action, note);
+}
+
+/// Counts a change of phase, and remembers a success.
+pub(super) fn phase<K: Transfer>(engine: &Engine, before: &K, after: &K) {
+    let phase = |object: &K| object.status().and_then(|status| status.phase);
+    let Some(now) = phase(after).filter(|now| phase(before) != Some(*now)) else { return };
+    engine.metrics.phase_changed(K::KIND.as_str(), now.as_str());
+    if let Some(at) = after.status().and_then(figures::last_success) {
+        engine.last_success.note(K::KIND.as_str(), at);
+    }
+}
+
+/// Counts what was copied since the status before.
+pub(super) fn transferred(engine: &Engine, kind: Kind, before: Progress, now: Progress) {
+    let (then, objects) = (&before.objects, &now.objects);
+    let handled = Handled {
+        succeeded: objects.succeeded.saturating_sub(then.succeeded),
+        failed: objects.failed.saturating_sub(then.failed),
+        skipped: objects.skipped.saturating_sub(then.skipped),
+    };
+    engine.metrics.transferred(kind.as_str(), now.bytes.done.saturating_sub(before.bytes.done), handled);
 }
 
 /// An event when the reason of `Ready` changed; progress alone is none.

@@ -31,6 +31,29 @@ pub enum Urgency {
     Poll,
 }
 
+impl Urgency {
+    /// Name for metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Delete => "delete",
+            Self::User => "user",
+            Self::Create => "create",
+            Self::Poll => "poll",
+        }
+    }
+}
+
+/// How a budget stands.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Standing {
+    /// Calls that could be made at once.
+    pub left: u64,
+    /// Requests per second in force.
+    pub rate: f64,
+    /// Calls that wait.
+    pub waiting: u64,
+}
+
 /// Requests per second to one endpoint and project, shared by all clients of that pair: cloning it shares it.
 ///
 /// It learns from refusals: a limit told by the gateway is kept to, a refusal without a number halves the rate, which
@@ -75,6 +98,13 @@ impl Budget {
     /// Requests per second in force now, everything learned included.
     pub fn rate(&self) -> f64 {
         self.shared.lock().schedule.rate()
+    }
+
+    /// How it stands now.
+    pub fn standing(&self) -> Standing {
+        let now = self.shared.now();
+        let schedule = &mut self.shared.lock().schedule;
+        Standing { left: schedule.left(now), rate: schedule.rate(), waiting: schedule.waiting() }
     }
 
     /// How long the next permit takes at least, even for the most urgent call.
@@ -239,6 +269,30 @@ mod tests {
         assert!(budget.wait() > Duration::from_secs(90));
         tokio::time::sleep(Duration::from_secs(101)).await;
         assert_eq!(budget.wait(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_budget_tells_how_it_stands() {
+        let budget = Budget::new(10.0);
+        let standing = |left, rate, waiting| Standing { left, rate, waiting };
+        assert_eq!(budget.standing(), standing(10, 10.0, 0));
+        let mut permit = budget.permit(Urgency::Create).await;
+        assert_eq!(budget.standing(), standing(9, 10.0, 0));
+        for _ in 0..9 {
+            permit = budget.permit(Urgency::Create).await;
+        }
+        let waiting = tokio::spawn({
+            let budget = budget.clone();
+            async move { budget.permit(Urgency::Poll).await }
+        });
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(budget.standing(), standing(0, 10.0, 1));
+        waiting.await.unwrap();
+        budget.refused(permit, "limit:60,time:1 minute", Some(Duration::from_secs(9)));
+        tokio::time::sleep(Duration::from_secs(8)).await;
+        assert_eq!(budget.standing(), standing(0, 1.0, 0), "nobody may call yet");
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(budget.standing(), standing(1, 1.0, 0));
     }
 
     #[tokio::test(start_paused = true)]

@@ -218,6 +218,23 @@ impl Schedule {
         self.rate().max(1.0)
     }
 
+    /// Calls that could be made at once.
+    pub(super) fn left(&mut self, now: Duration) -> u64 {
+        if self.next_at(now) > now {
+            return 0;
+        }
+        let window = self.learned.map_or(u64::MAX, |(limit, _)| {
+            let inside = self.history.iter().filter(|(at, _)| *at + limit.window > now);
+            u64::from(limit.calls.saturating_sub(inside.map(|(_, calls)| *calls).sum()))
+        });
+        (self.tokens.max(0.0) as u64).min(window)
+    }
+
+    /// How many wait.
+    pub(super) fn waiting(&self) -> u64 {
+        self.waiting.len() as u64
+    }
+
     /// With a learned limit: when the calls of its window leave room for another one.
     fn window_opens_at(&self, now: Duration) -> Duration {
         let Some((limit, _)) = self.learned else { return now };

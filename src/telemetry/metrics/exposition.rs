@@ -150,14 +150,14 @@ fn escape(text: &mut String, value: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::catalogue::Label;
+    use super::super::catalogue::{Label, Shown};
     use super::super::series::Times;
     use super::*;
 
     const LABEL: Label = Label { name: "name", values: &[] };
 
     const fn described(kind: Type, name: &'static str) -> Description {
-        Description { name, kind, labels: &[LABEL], help: "What it tells" }
+        Description { name, kind, shown: Shown::Always, labels: &[LABEL], help: "What it tells" }
     }
 
     static COUNTER: Description = described(Type::Counter, "x_y_bytes");

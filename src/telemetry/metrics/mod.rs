@@ -1,62 +1,40 @@
 //! The operator's metrics.
 //!
-//! [`catalogue`] says which there are and what they mean. Every label value is from a closed set; names of objects, buckets
-//! or projects never become labels, so that the number of series does not grow with the number of objects.
+//! [`catalogue`] says which there are and what they mean. What happens is counted when it happens; how things stand is looked
+//! up when somebody asks, so that it is never stale. Label values are from closed sets, or name operations and connections.
+//! Other objects are named only where somebody asked for that: the number of series does not grow with theirs.
 
 pub mod catalogue;
 mod exposition;
+mod process;
 mod series;
+mod snapshot;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use self::catalogue::Metric;
+use self::catalogue::{Metric, Shown};
 use self::exposition::Exposition;
 pub use self::exposition::Format;
+use self::process::Process;
 use self::series::Series;
+pub use self::snapshot::{
+    Budget, ConnectionState, Handled, ObjectState, Running, Snapshot, Source, Synchronized, Waiting,
+};
 
-/// Sums over everything that runs at OMS now; the exact numbers that status shows only in steps.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Running {
-    /// Tasks that run.
-    pub tasks: u64,
-    /// Bytes that these tasks have to copy, as far as OMS knows them.
-    pub bytes_total: u64,
-    /// Bytes that these tasks have copied.
-    pub bytes_done: u64,
-    /// Objects that these tasks have to copy.
-    pub objects_total: u64,
-    /// Objects that these tasks have dealt with.
-    pub objects_done: u64,
-    /// Bytes per second of these tasks together.
-    pub bytes_per_second: u64,
-}
-
-/// Sums over what the watched sync tasks had counted in the current month when they were asked last.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Synchronized {
-    /// Objects that OMS was asked to copy.
-    pub requested: u64,
-    /// Objects copied.
-    pub succeeded: u64,
-    /// Objects that could not be copied.
-    pub failed: u64,
-    /// Objects skipped.
-    pub skipped: u64,
-    /// Bytes copied.
-    pub bytes: u64,
-}
+/// The connection of calls that no connection alone needs.
+pub const NO_CONNECTION: &str = "-";
 
 /// Every metric of the operator. Clones share the numbers.
 #[derive(Clone)]
 pub struct Metrics {
     series: Arc<Series>,
-    seen_phases: Arc<Mutex<BTreeSet<(&'static str, &'static str)>>>,
+    source: Arc<Mutex<Option<Source>>>,
+    started: f64,
 }
 
 impl fmt::Debug for Metrics {
@@ -75,11 +53,16 @@ impl Metrics {
     /// Numbers of its own; nothing is global.
     pub fn new() -> Self {
         let series = Series::default();
-        for metric in Metric::ALL {
+        for metric in Metric::ALL.iter().filter(|metric| metric.description().shown == Shown::Always) {
             series.start(*metric);
         }
         series.set(Metric::Build, vec![env!("CARGO_PKG_VERSION").into()], 1);
-        Self { series: Arc::new(series), seen_phases: Arc::default() }
+        Self { series: Arc::new(series), source: Arc::default(), started: process::now() }
+    }
+
+    /// Who tells how things stand; `None`: nobody, as this replica does not lead.
+    pub fn set_source(&self, source: Option<Source>) {
+        *self.source.lock().unwrap_or_else(PoisonError::into_inner) = source;
     }
 
     /// One pass over an object of `kind` ended: `ok`, `error`, `panic` or `timeout`.
@@ -88,69 +71,46 @@ impl Metrics {
         self.series.observe(Metric::ReconcileDuration, vec![kind.into()], duration);
     }
 
-    /// One call to OMS ended. `operation` is the operation's name in the OMS API (`CreateTask`), `outcome` is
-    /// `ok` or the class of the error.
-    pub fn oms_call(&self, operation: &'static str, outcome: &'static str, duration: Duration) {
-        self.series.add(Metric::OmsRequests, vec![operation.into(), outcome.into()], 1);
+    /// One call to OMS ended, for a connection or for [`NO_CONNECTION`]. `operation` is the operation's name in the OMS API
+    /// (`CreateTask`), `outcome` is `ok` or the class of the error.
+    pub fn oms_call(
+        &self,
+        connection: &str,
+        operation: &'static str,
+        outcome: &'static str,
+        duration: Duration,
+    ) {
+        let labels = vec![connection.to_owned().into(), operation.into(), outcome.into()];
+        self.series.add(Metric::OmsRequests, labels, 1);
         self.series.observe(Metric::OmsRequestDuration, vec![operation.into()], duration);
     }
 
-    /// One mutating call to the Kubernetes API was sent: `verb` such as `patch` or `update_status`.
+    /// A call waited for the request budget: `delete`, `user`, `create` or `poll`.
+    pub fn budget_wait(&self, urgency: &'static str, waited: Duration) {
+        self.series.observe(Metric::BudgetWait, vec![urgency.into()], waited);
+    }
+
+    /// Forgets the connections that are gone.
+    pub fn retain_connections(&self, exists: impl Fn(&str) -> bool) {
+        self.series.retain(Metric::OmsRequests, |labels| labels[0] == NO_CONNECTION || exists(&labels[0]));
+    }
+
+    /// One mutating call to the Kubernetes API was sent: `patch`, `update_status` or `delete`.
     pub fn kubernetes_write(&self, kind: &'static str, verb: &'static str) {
         self.series.add(Metric::KubernetesWrites, vec![kind.into(), verb.into()], 1);
     }
 
-    /// How many objects of `kind` are in which phase now. Phases that are not named fall to 0.
-    pub fn set_phase_counts(
-        &self,
-        kind: &'static str,
-        counts: impl IntoIterator<Item = (&'static str, u64)>,
-    ) {
-        let mut seen = self.seen_phases.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut missing: BTreeSet<_> = seen.iter().filter(|(of, _)| *of == kind).copied().collect();
-        for (phase, count) in counts {
-            missing.remove(&(kind, phase));
-            self.series.set(Metric::Objects, vec![kind.into(), phase.into()], count);
-            seen.insert((kind, phase));
-        }
-        for (kind, phase) in missing {
-            self.series.set(Metric::Objects, vec![kind.into(), phase.into()], 0);
-        }
+    /// A custom resource came into a phase.
+    pub fn phase_changed(&self, kind: &'static str, phase: &'static str) {
+        self.series.add(Metric::PhaseChanges, vec![kind.into(), phase.into()], 1);
     }
 
-    /// How many objects of `kind` are paused now.
-    pub fn set_paused(&self, kind: &'static str, count: u64) {
-        self.series.set(Metric::PausedObjects, vec![kind.into()], count);
-    }
-
-    /// OMS reported `bytes` more as dealt with, skipped ones included, than the last status had.
-    pub fn transferred_bytes(&self, bytes: u64) {
-        self.series.add(Metric::TransferredBytes, Vec::new(), bytes);
-    }
-
-    /// Sums over the tasks that run now; replaces the earlier sums.
-    pub fn set_progress(&self, running: Running) {
-        for (metric, value) in [
-            (Metric::RunningTasks, running.tasks),
-            (Metric::RunningTasksSize, running.bytes_total),
-            (Metric::RunningTasksCopied, running.bytes_done),
-            (Metric::RunningTasksObjects, running.objects_total),
-            (Metric::RunningTasksObjectsDone, running.objects_done),
-            (Metric::RunningTasksSpeed, running.bytes_per_second),
-        ] {
-            self.series.set(metric, Vec::new(), value);
+    /// OMS reported so much more as dealt with than the last status had; bytes of skipped objects count too.
+    pub fn transferred(&self, kind: &'static str, bytes: u64, handled: Handled) {
+        self.series.add(Metric::TransferredBytes, vec![kind.into()], bytes);
+        for (outcome, count) in handled.by_outcome() {
+            self.series.add(Metric::TransferredObjects, vec![kind.into(), outcome.into()], count);
         }
-    }
-
-    /// What the sync tasks had counted in the month; replaces the earlier sums.
-    pub fn set_synchronized(&self, sums: Synchronized) {
-        let Synchronized { requested, succeeded, failed, skipped, bytes } = sums;
-        for (outcome, count) in
-            [("requested", requested), ("succeeded", succeeded), ("failed", failed), ("skipped", skipped)]
-        {
-            self.series.set(Metric::SyncMonthObjects, vec![outcome.into()], count);
-        }
-        self.series.set(Metric::SyncMonthCopied, Vec::new(), bytes);
     }
 
     /// OMS accepted `count` keys of a SyncEvent.
@@ -196,12 +156,25 @@ impl Metrics {
 
     /// All metrics as text.
     pub fn render(&self, format: Format) -> String {
+        let source = self.source.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let snapshot = source.and_then(|source| source());
+        let process = Process::look();
         let mut exposition = Exposition::new(format);
         for metric in Metric::ALL {
             let mut family = exposition.family(metric.description());
-            for (labels, value) in self.series.of(*metric) {
-                let labels: Vec<_> = labels.iter().map(AsRef::as_ref).collect();
-                family.series(&labels, value);
+            match metric.description().shown {
+                Shown::Always => self.series.write(*metric, &mut family),
+                Shown::WhileLeading | Shown::PerObject => {
+                    if let Some(snapshot) = &snapshot {
+                        snapshot.write(*metric, &mut family);
+                    }
+                }
+                Shown::OnLinux if *metric == Metric::ProcessStart => family.series(&[], self.started),
+                Shown::OnLinux => {
+                    if let Some(process) = &process {
+                        process.write(*metric, &mut family);
+                    }
+                }
             }
         }
         exposition.end()

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::catalogue::{Metric, Type};
+use super::exposition::Family;
 
 /// Upper bounds in seconds; from a cached reconcile to a call that ends at its deadline.
 pub(super) const BOUNDS: [f64; 11] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
@@ -108,13 +109,20 @@ impl Series {
         }
     }
 
-    /// The series of a metric.
-    pub(super) fn of(&self, metric: Metric) -> Vec<(Labels, Value)> {
-        self.lock()
-            .range((metric, Vec::new())..)
-            .take_while(|((of, _), _)| *of == metric)
-            .map(|((_, labels), value)| (labels.clone(), *value))
-            .collect()
+    /// Removes the series of a metric whose labels are of no use any more.
+    pub(super) fn retain(&self, metric: Metric, keep: impl Fn(&Labels) -> bool) {
+        self.lock().retain(|(of, labels), _| *of != metric || keep(labels));
+    }
+
+    /// Writes the series of a metric.
+    pub(super) fn write(&self, metric: Metric, family: &mut Family<'_>) {
+        for ((of, labels), value) in self.lock().range((metric, Vec::new())..) {
+            if *of != metric {
+                return;
+            }
+            let labels: Vec<_> = labels.iter().map(AsRef::as_ref).collect();
+            family.series(&labels, *value);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<(Metric, Labels), Value>> {
