@@ -1,6 +1,11 @@
 //! What the operator tells about itself: its HTTP surface, its log lines, and its events on a real API server.
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
+mod described;
+mod lint;
+mod metrics;
+mod openmetrics;
+
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
