@@ -27,6 +27,7 @@ mod idle;
 mod live_settings;
 mod look_now;
 mod lost_status;
+mod metrics;
 mod notification;
 mod observe;
 mod pause;

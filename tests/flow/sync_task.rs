@@ -57,7 +57,7 @@ async fn a_sync_task_copies_what_events_name_and_tells_what_oms_counted() {
     assert_eq!(status.last_handled_reconcile_at.as_deref(), Some("now"));
     let operator = &world.operators[0];
     eventually("the metrics tell it too", async || {
-        let requested = operator.metric("oms_operator_sync_month_objects", "outcome=\"requested\"").await;
+        let requested = operator.metric("oms_operator_sync_month_requested_objects", "").await;
         if requested >= 3.0 { Ok(()) } else { Err(requested.to_string()) }
     })
     .await;
