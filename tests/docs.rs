@@ -1,11 +1,11 @@
 //! What the documents point at exists, and their map of the code is whole.
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
+use oms_operator::telemetry::metrics::catalogue::{Description, Metric};
 use serde::Deserialize as _;
 
 fn root() -> PathBuf {
@@ -182,32 +182,21 @@ fn every_flag_is_in_the_operations_guide_with_its_default() {
 #[test]
 fn every_metric_that_is_named_exists() {
     let guide = read("docs/operations.md");
-    let metrics = oms_operator::telemetry::Metrics::new();
-    // What has labels shows only once it happened.
-    metrics.reconciled("MigrationTask", "ok", Duration::ZERO);
-    metrics.oms_call("ListTasks", "ok", Duration::ZERO);
-    metrics.kubernetes_write("MigrationTask", "patch");
-    metrics.set_phase_counts("MigrationTask", [("Running", 1)]);
-    metrics.set_paused("MigrationTask", 1);
-    metrics.poll("ok", 1);
-    metrics.search("complete");
-    let exposed = metrics.render(oms_operator::telemetry::metrics::Format::OpenMetrics);
-    let types: BTreeSet<&str> = exposed
-        .lines()
-        .filter_map(|line| line.strip_prefix("# TYPE oms_operator_")?.split(' ').next())
-        .collect();
+    let all: BTreeMap<String, &Description> =
+        Metric::ALL.iter().map(|metric| (metric.description().series(), metric.description())).collect();
     let section = guide.split("## Metrics").nth(1).unwrap().split("\n## ").next().unwrap();
-    let names: Vec<&str> = section
+    let named: Vec<&str> = section
         .lines()
         .filter_map(|line| line.strip_prefix("| `")?.split(" | ").next())
         .flat_map(|cell| cell.split('`'))
-        .map(|name| name.split('{').next().unwrap().trim())
-        .filter(|name| !name.is_empty() && *name != ",")
+        .filter(|name| !name.is_empty() && *name != ", ")
         .collect();
-    assert!(names.len() > 15, "{names:?}");
-    for name in names {
-        let family = name.trim_end_matches("_total").trim_end_matches("_info");
-        assert!(types.contains(family) || types.contains(name), "no metric {name} in {types:?}");
+    assert!(named.len() > 15, "{named:?}");
+    for named in named {
+        let (name, labels) = named.split_once('{').unwrap_or((named, "}"));
+        let known = all.get(&format!("oms_operator_{name}")).unwrap_or_else(|| panic!("no metric {name}"));
+        let known: Vec<_> = known.labels.iter().map(|label| label.name).collect();
+        assert_eq!(labels, format!("{}}}", known.join(",")), "{name}");
     }
 }
 

@@ -1,11 +1,12 @@
 //! `docs/reference/` is written from the code: the custom resources from their types, the error codes from the committed
-//! table; and the index of `examples/` from the examples.
+//! table, the metrics from their catalogue; and the index of `examples/` from the examples.
 //!
 //! `UPDATE_DOCS=1 cargo test --all-features --test reference` writes it anew (`make docs`).
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 mod contradictions;
 mod errors;
+mod metrics;
 mod oms_api;
 mod types;
 
@@ -59,6 +60,7 @@ fn the_reference_is_what_the_code_says() {
         ("docs/reference/clusterconnection.md", types::cluster_connection()),
         ("docs/reference/conditions.md", types::conditions()),
         ("docs/reference/errors.md", errors::page()),
+        ("docs/reference/metrics.md", metrics::page()),
         ("docs/reference/oms-api.md", oms_api::page()),
         ("examples/README.md", index_of_examples()),
     ];
