@@ -1,6 +1,7 @@
 //! The process of one container: started, probed, started again, ended.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Between two probes, whatever the pod says: who watches does not want to wait.
 const PROBE_PERIOD: Duration = Duration::from_millis(200);
 
+/// Between two looks at what the mounted files are made of. A real kubelet takes up to a minute.
+const REFRESH_PERIOD: Duration = Duration::from_secs(1);
+
 /// A container as it runs here.
 pub(super) struct Running {
     /// Address of its pod.
@@ -42,6 +46,7 @@ pub(super) struct Running {
     /// When its liveness probe passed last.
     lived_at: Option<Instant>,
     asked_to_end: Option<Instant>,
+    refreshed_at: Instant,
 }
 
 impl Running {
@@ -58,6 +63,7 @@ impl Running {
             probed_at: None,
             lived_at: None,
             asked_to_end: None,
+            refreshed_at: Instant::now(),
         }
     }
 
@@ -74,7 +80,10 @@ impl Running {
     /// Starts it, or probes it, or notes that it ended.
     pub(super) async fn tend(&mut self, pod: &Pod, client: &Client, machine: &Machine) -> Result<()> {
         if let Some(process) = &mut self.process {
-            let Some(status) = process.exit_status() else { return self.probe(pod).await };
+            let Some(status) = process.exit_status() else {
+                self.refresh(pod, client, machine).await?;
+                return self.probe(pod).await;
+            };
             self.ended = Some((status.code().unwrap_or(137), process.log_tail(5)));
             self.stopped("CrashLoopBackOff", "The process ended");
         }
@@ -108,7 +117,7 @@ impl Running {
             if let Some(above) = path.parent() {
                 fs::create_dir_all(above).context("Could not make a folder for a volume")?;
             }
-            fs::write(path, bytes).context("Could not write a mounted file")?;
+            put(path, bytes)?;
         }
         let kubeconfig = folder.join("kubeconfig");
         let text = serde_yaml::to_string(&identity(pod, client, machine).await?)
@@ -125,6 +134,22 @@ impl Running {
         let log = folder.join("log");
         self.process = Some(BoundProcess::spawn(&machine.oms_dev, &name, &command, &log)?);
         self.waiting = None;
+        Ok(())
+    }
+
+    /// Brings mounted files up to date, as their ConfigMaps and Secrets have them now.
+    async fn refresh(&mut self, pod: &Pod, client: &Client, machine: &Machine) -> Result<()> {
+        if self.refreshed_at.elapsed() < REFRESH_PERIOD {
+            return Ok(());
+        }
+        self.refreshed_at = Instant::now();
+        // What cannot be had now stays as it is mounted.
+        let Ok(launch) = launch::of(pod, &self.address, client, machine).await else { return Ok(()) };
+        for (path, bytes) in &launch.files {
+            if fs::read(path).ok().as_ref() != Some(bytes) {
+                put(path, bytes)?;
+            }
+        }
         Ok(())
     }
 
@@ -185,6 +210,13 @@ impl Running {
         }
         false
     }
+}
+
+/// Puts a mounted file into its place in one step, as a kubelet does: nobody sees half of it.
+fn put(path: &Path, bytes: &[u8]) -> Result<()> {
+    let new = path.with_extension("new");
+    fs::write(&new, bytes).context("Could not write a mounted file")?;
+    fs::rename(&new, path).context("Could not exchange a mounted file")
 }
 
 async fn passes(url: &str) -> bool {
