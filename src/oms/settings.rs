@@ -25,6 +25,35 @@ pub struct CallRecord {
     pub unknown_code: Option<String>,
 }
 
+/// Called after every request that left for OMS and is meant to change something there.
+pub type MutationObserver = Arc<dyn Fn(&MutationRecord<'_>) + Send + Sync>;
+
+/// What became of one request that is meant to change something. It holds no key and nothing of the bodies but the ID of what
+/// was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MutationRecord<'a> {
+    /// Name in the API reference, such as `CreateTask`.
+    pub operation: &'static str,
+    /// HTTP method.
+    pub method: &'a str,
+    /// Base address, without a slash at the end.
+    pub endpoint: &'a str,
+    /// Path below it.
+    pub path: &'a str,
+    /// ID of what the path names, or of what was made if the answer told it.
+    pub subject: Option<&'a str>,
+    /// OMS's ID of the request, if there was an answer.
+    pub request_id: Option<&'a str>,
+    /// HTTP status, if there was an answer.
+    pub status: Option<u16>,
+    /// `ok`, the name of the error's class, `lostReply` when no answer came, or `abandoned` when nobody waited for it.
+    pub outcome: &'static str,
+    /// Error code of OMS.
+    pub code: Option<&'a str>,
+    /// From the signature to the end of the answer.
+    pub duration: Duration,
+}
+
 /// Where and how a client calls.
 #[derive(Clone)]
 pub struct Settings {
@@ -42,6 +71,8 @@ pub struct Settings {
     pub on_call: Option<CallObserver>,
     /// Called after every wait for the request budget.
     pub on_wait: Option<WaitObserver>,
+    /// Called after every request that is meant to change something.
+    pub on_mutation: Option<MutationObserver>,
 }
 
 /// Time limits of a call.
@@ -76,6 +107,7 @@ impl Settings {
             user_agent: concat!("oms-operator/", env!("CARGO_PKG_VERSION")).to_owned(),
             on_call: None,
             on_wait: None,
+            on_mutation: None,
         }
     }
 }

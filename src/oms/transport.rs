@@ -4,32 +4,35 @@
 //! That case is safe for every call, a create too: 401 is said before anything is carried out. The second request gets its own permit
 //! and its own signature, within the time that the first one had for both.
 
+mod request;
+mod sent;
+mod span;
+
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use secrecy::{ExposeSecret as _, SecretString};
+use http::{HeaderName, Method, header};
+use secrecy::SecretString;
 use serde::de::DeserializeOwned;
+use tracing::Instrument as _;
 use url::Url;
 
+use self::request::secrets;
+use self::sent::{Heard, Sent};
+use self::span::Noted;
 use super::answer::{self, Refusal};
 use super::budget::{Budget, Permit, Urgency};
 use super::codes::{self, Class};
 use super::error::{Delivery, Error};
-use super::identity::{Credentials, Held, Keys, Proof};
+use super::identity::{Credentials, Held};
 use super::model::Body;
 use super::read;
-use super::settings::{CallObserver, CallRecord, Settings, Timeouts, WaitObserver};
-use super::sign::{self, Signable};
+use super::settings::{CallObserver, CallRecord, MutationObserver, Settings, Timeouts, WaitObserver};
 
 /// Largest answer that is read. A page of 100 tasks with 500 prefixes of 1,024 bytes each is the largest that OMS allows
 /// on paper (50 MB); real pages are far smaller, and one beyond this can be listed in smaller pages.
 const LARGEST_ANSWER: usize = 16 * 1024 * 1024;
-
-/// Longest `Retry-After` that is believed.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 /// How long an unused connection is kept: shorter than gateways do, so that a request rarely meets a closing one.
 const IDLE: Duration = Duration::from_secs(30);
@@ -45,9 +48,20 @@ pub(super) struct Call<'a> {
     pub(super) urgency: Urgency,
     /// Keys in the body, to be kept out of errors.
     pub(super) secrets: Vec<&'a SecretString>,
+    pub(super) effect: Effect,
 }
 
-/// A 2xx answer.
+/// What a call is meant to do at OMS.
+pub(super) enum Effect {
+    /// Nothing.
+    Look,
+    /// To change what has this ID, if anything has one.
+    Change(Option<String>),
+    /// To make something, whose ID is in this member of the answer.
+    Make(&'static str),
+}
+
+/// An answer, whatever its status.
 struct Answer {
     status: u16,
     content_type: Option<String>,
@@ -69,7 +83,11 @@ pub(super) struct Transport {
     timeouts: Timeouts,
     on_call: Option<CallObserver>,
     on_wait: Option<WaitObserver>,
+    on_mutation: Option<MutationObserver>,
 }
+
+/// An answer that is still to be judged, with what has to be told of its request.
+type Received<'a> = (Answer, Option<Sent<'a>>);
 
 impl Transport {
     pub(super) fn new(settings: Settings, credentials: Credentials, budget: Budget) -> Result<Self, Error> {
@@ -110,6 +128,7 @@ impl Transport {
             timeouts: settings.timeouts,
             on_call: settings.on_call,
             on_wait: settings.on_wait,
+            on_mutation: settings.on_mutation,
         })
     }
 
@@ -142,16 +161,30 @@ impl Transport {
         call: Call<'_>,
         read: impl FnOnce(&Refusal<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
+        let mut noted = Noted::of(&call, &self.host);
+        let span = noted.span();
+        let result = self.attempt(call, read, &mut noted).instrument(span).await;
+        noted.end(result.as_ref().err());
+        result
+    }
+
+    async fn attempt<T>(
+        &self,
+        call: Call<'_>,
+        read: impl FnOnce(&Refusal<'_>) -> Result<T, Error>,
+        noted: &mut Noted,
+    ) -> Result<T, Error> {
         // Whatever is waited for, the last signature is made before this.
         let sign_by = Instant::now() + self.timeouts.permit;
         let mut held = self.unless_late(&call, sign_by, self.credentials.current()).await?;
         let mut first = true;
         loop {
             let (permit, sent) = self.exchange(&call, &held, sign_by).await?;
+            noted.answered(sent.as_ref().ok().map(|(answer, _)| answer));
             let secrets = secrets(&call, &held);
-            if first && sent.as_ref().is_ok_and(|answer| answer.status == 401) {
-                let refused = sent.and_then(|answer| {
-                    self.judge::<Infallible>(&call, &answer, &secrets, |refusal| {
+            if first && sent.as_ref().is_ok_and(|(answer, _)| answer.status == 401) {
+                let refused = sent.and_then(|received| {
+                    self.judge::<Infallible>(&call, received, &secrets, |refusal| {
                         Err(Error::from_answer(refusal))
                     })
                 });
@@ -169,11 +202,11 @@ impl Transport {
                 first = false;
                 continue;
             }
-            let result = sent.and_then(|answer| {
-                if answer.status != 401 {
+            let result = sent.and_then(|received| {
+                if received.0.status != 401 {
                     held.note_worked();
                 }
-                self.judge(&call, &answer, &secrets, read)
+                self.judge(&call, received, &secrets, read)
             });
             self.settle(permit, &result);
             return result;
@@ -199,33 +232,41 @@ impl Transport {
     }
 
     /// One request with its permit.
-    async fn exchange(
-        &self,
-        call: &Call<'_>,
+    async fn exchange<'a>(
+        &'a self,
+        call: &'a Call<'a>,
         held: &Arc<Held>,
         sign_by: Instant,
-    ) -> Result<(Permit, Result<Answer, Error>), Error> {
+    ) -> Result<(Permit, Result<Received<'a>, Error>), Error> {
         let operation = call.operation;
         let permit = self.permit(operation, call.urgency, sign_by).await.inspect_err(|error| {
             self.observe(operation, error.class().as_str(), Duration::ZERO, None);
         })?;
         let started = Instant::now();
+        let departed = Sent::departing(self, call);
         let sent = match tokio::time::timeout(self.timeouts.request, self.send(call, held)).await {
             Ok(sent) => sent,
             Err(_) => Err(self.no_answer(operation)),
         };
         let duration = started.elapsed();
-        if let Err(error) = &sent {
-            self.report(operation, error.class().as_str(), None, None, None, duration);
-        }
-        Ok((permit, sent.map(|answer| Answer { duration, ..answer })))
+        let received = match sent {
+            Ok(answer) => Ok((Answer { duration, ..answer }, departed)),
+            Err(error) => {
+                self.report(operation, error.class().as_str(), None, None, None, duration);
+                if let Some(departed) = departed {
+                    departed.failed(&error);
+                }
+                Err(error)
+            }
+        };
+        Ok((permit, received))
     }
 
     /// What an answer comes to.
     fn judge<T>(
         &self,
         call: &Call<'_>,
-        answer: &Answer,
+        (answer, sent): Received<'_>,
         secrets: &[&str],
         read: impl FnOnce(&Refusal<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
@@ -250,6 +291,10 @@ impl Transport {
         };
         let (status, request_id) = (Some(answer.status), answer.request_id.as_deref());
         self.report(call.operation, outcome, status, code, request_id, answer.duration);
+        if let Some(sent) = sent {
+            let (status, duration) = (answer.status, answer.duration);
+            sent.answered(Heard { status, request_id, body: &answer.body, duration }, result.as_ref().err());
+        }
         result
     }
 
@@ -333,7 +378,7 @@ impl Transport {
             status: response.status().as_u16(),
             content_type: text(header::CONTENT_TYPE),
             request_id: text(HeaderName::from_static("x-request-id")),
-            retry_after: text(header::RETRY_AFTER).as_deref().and_then(retry_after),
+            retry_after: text(header::RETRY_AFTER).as_deref().and_then(request::retry_after),
             body: Vec::new(),
             duration: Duration::ZERO,
         };
@@ -347,67 +392,6 @@ impl Transport {
             answer.body.extend_from_slice(&chunk);
         }
         Ok(answer)
-    }
-
-    /// The request, signed with the time of now, or with a token.
-    fn request(&self, call: &Call<'_>, held: &Held) -> Result<reqwest::Request, Error> {
-        let refuse = |what: &str| Error::ours(call.operation, what, Class::Invalid, Delivery::NotSent, None);
-        let mut url = self.base.clone();
-        // The base address may have a path of its own.
-        url.set_path(&format!("{}{}", self.base.path().trim_end_matches('/'), call.path));
-        let query = sign::query(call.query.iter().map(|(name, value)| (*name, value.as_str())));
-        url.set_query((!query.is_empty()).then_some(query.as_str()));
-        let body = call.body.as_ref().map(|body| body.as_slice()).unwrap_or_default();
-        let content_type =
-            if body.is_empty() { "application/json" } else { "application/json;charset=UTF-8" };
-        let date = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
-
-        let mut named = vec![("content-type", content_type)];
-        if !self.project_id.is_empty() {
-            named.push(("x-project-id", &self.project_id));
-        }
-        let authorization = match &held.proof {
-            Proof::Token(token) => {
-                named.push(("x-auth-token", token.expose_secret()));
-                None
-            }
-            Proof::Keys(Keys { access_key, secret_key, security_token }) => {
-                named.push((sign::DATE_HEADER, &date));
-                if let Some(token) = security_token {
-                    named.push(("x-security-token", token.expose_secret()));
-                }
-                // The HTTP library sets the host, in the form that is signed here.
-                let signed: Vec<_> = named.iter().copied().chain([("host", self.host.as_str())]).collect();
-                let signable = Signable {
-                    method: call.method.as_str(),
-                    path: url.path(),
-                    query: url.query().unwrap_or_default(),
-                    headers: &signed,
-                    body,
-                };
-                Some(sign::authorization(&signable, access_key, secret_key, &date))
-            }
-        };
-
-        let mut headers = HeaderMap::new();
-        for (name, value) in named {
-            let value = header_value(value, name.ends_with("-token"))
-                .ok_or_else(|| refuse("The project ID or a token has characters no header can carry"))?;
-            headers.insert(HeaderName::from_static(name), value);
-        }
-        if let Some(authorization) = authorization {
-            let authorization = header_value(&authorization, true)
-                .ok_or_else(|| refuse("The access key has characters no header can carry"))?;
-            headers.insert(header::AUTHORIZATION, authorization);
-        }
-
-        let mut request = reqwest::Request::new(call.method.clone(), url);
-        *request.headers_mut() = headers;
-        if !body.is_empty() {
-            // Copied into memory that is wiped as well.
-            *request.body_mut() = Some(Bytes::from_owner(Body::new(body.to_vec())).into());
-        }
-        Ok(request)
     }
 
     fn no_answer(&self, operation: &'static str) -> Error {
@@ -448,24 +432,6 @@ impl Transport {
     }
 }
 
-/// Everything of a call that must stay out of errors.
-fn secrets<'a>(call: &'a Call<'_>, held: &'a Held) -> Vec<&'a str> {
-    let exposed = |secret: &'a SecretString| secret.expose_secret();
-    let mut secrets: Vec<&str> = match &held.proof {
-        Proof::Token(token) => vec![exposed(token)],
-        Proof::Keys(keys) => {
-            let mut own = vec![exposed(&keys.secret_key)];
-            own.extend(keys.security_token.as_ref().map(exposed));
-            own
-        }
-    };
-    secrets.extend(call.secrets.iter().map(|secret| secret.expose_secret()));
-    if let Proof::Keys(keys) = &held.proof {
-        secrets.push(&keys.access_key);
-    }
-    secrets
-}
-
 const REACH: &str = "Check the endpoint of the connection, and that the cluster may reach it";
 const TRUST: &str = "Check the endpoint of the connection, or give its CA certificate in `caBundle`";
 
@@ -494,23 +460,6 @@ pub(super) fn is_loopback(url: &Url) -> bool {
         Some(url::Host::Ipv6(address)) => address.is_loopback(),
         None => false,
     }
-}
-
-fn header_value(text: &str, sensitive: bool) -> Option<HeaderValue> {
-    let mut value = HeaderValue::from_str(text).ok()?;
-    value.set_sensitive(sensitive);
-    Some(value)
-}
-
-/// Seconds or an HTTP date.
-fn retry_after(text: &str) -> Option<Duration> {
-    let wait = if let Ok(seconds) = text.trim().parse::<u64>() {
-        Duration::from_secs(seconds)
-    } else {
-        let at = jiff::fmt::rfc2822::parse(text.trim()).ok()?;
-        Duration::try_from(at.timestamp().duration_since(jiff::Timestamp::now())).ok()?
-    };
-    Some(wait.min(LONGEST_RETRY_AFTER))
 }
 
 /// The innermost cause: the outer ones repeat the URL or say little.
@@ -543,55 +492,10 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_seconds_or_a_date_and_bounded() {
-        assert_eq!(retry_after("7"), Some(Duration::from_secs(7)));
-        assert_eq!(retry_after("99999999"), Some(LONGEST_RETRY_AFTER));
-        assert_eq!(retry_after("soon"), None);
-        assert_eq!(retry_after("-1"), None);
-        assert_eq!(retry_after("Fri, 01 Jan 2100 00:00:00 GMT"), Some(LONGEST_RETRY_AFTER));
-    }
-
-    #[test]
     fn a_bad_ca_bundle_is_told_at_once() {
         let mut settings = Settings::new("https://oms.example.test", "p");
         settings.ca_bundle = Some(b"not a certificate".to_vec());
         let made = Transport::new(settings, Credentials::keys("a", "s".into(), None), Budget::new(1.0));
         assert!(made.err().is_some_and(|error| error.to_string().contains("CA bundle")));
-    }
-
-    #[tokio::test]
-    async fn host_and_base_path_are_signed_as_sent() {
-        let settings = Settings::new("http://127.0.0.1:8080/oms/", "p");
-        let transport = Transport::new(
-            settings,
-            Credentials::keys("AK", "SK".into(), Some("TOKEN".into())),
-            Budget::new(1.0),
-        )
-        .unwrap();
-        assert_eq!(transport.host, "127.0.0.1:8080");
-        assert_eq!(transport.endpoint(), "http://127.0.0.1:8080/oms");
-        let call = Call {
-            operation: "ListTasks",
-            method: Method::GET,
-            path: "/v2/p/tasks".into(),
-            query: vec![("task_name", "a b".into()), ("limit", "10".into())],
-            body: None,
-            urgency: Urgency::Poll,
-            secrets: Vec::new(),
-        };
-        let held = transport.credentials.current().await.unwrap();
-        let request = transport.request(&call, &held).unwrap();
-        assert_eq!(request.url().as_str(), "http://127.0.0.1:8080/oms/v2/p/tasks?limit=10&task_name=a%20b");
-        let names = "SignedHeaders=content-type;host;x-project-id;x-sdk-date;x-security-token,";
-        assert!(request.headers()[header::AUTHORIZATION].to_str().unwrap().contains(names));
-        assert_eq!(request.headers()["x-security-token"], "TOKEN");
-        assert_eq!(request.headers()["x-project-id"], "p");
-        // The address without the scheme's own port is what travels as host.
-        let own = Transport::new(
-            Settings::new("https://oms.example.test:443", "p"),
-            Credentials::keys("AK", "SK".into(), None),
-            Budget::new(1.0),
-        );
-        assert_eq!(own.unwrap().host, "oms.example.test");
     }
 }

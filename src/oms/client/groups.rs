@@ -27,7 +27,7 @@ impl Client {
         const OPERATION: &str = "CreateTaskGroup";
         checked(OPERATION, request.check())?;
         let call = call(OPERATION, Method::POST, self.below_project(&["taskgroups"]), urgency);
-        self.fetch(call.with_keys(request.body(), request.secrets())).await
+        self.fetch(call.making("group_id").with_keys(request.body(), request.secrets())).await
     }
 
     /// One task group (5.5.3). [`Error::is_not_found`] tells when there is none, which is also how a deletion ends.
@@ -70,7 +70,7 @@ impl Client {
         const OPERATION: &str = "StartTaskGroup";
         checked(OPERATION, segment(ID, id).and_then(|()| request.check()))?;
         let call = call(OPERATION, Method::PUT, self.below_project(&["taskgroups", id, "start"]), urgency);
-        self.transport.act(call.with_keys(request.body(), request.secrets())).await
+        self.transport.act(call.changing(id).with_keys(request.body(), request.secrets())).await
     }
 
     /// Stops a group that monitors its tasks (5.5.5). 200 means accepted, and the group may still complete. One that creates
@@ -79,7 +79,7 @@ impl Client {
         const OPERATION: &str = "StopTaskGroup";
         checked(OPERATION, segment(ID, id))?;
         let path = self.below_project(&["taskgroups", id, "stop"]);
-        self.transport.act(call(OPERATION, Method::PUT, path, urgency)).await
+        self.transport.act(call(OPERATION, Method::PUT, path, urgency).changing(id)).await
     }
 
     /// Runs a failed group again, in full or only what failed (5.5.7). `OMS.1040` says that it has not failed; `S3M.0301`,
@@ -93,7 +93,7 @@ impl Client {
         const OPERATION: &str = "RetryTaskGroup";
         checked(OPERATION, segment(ID, id).and_then(|()| request.check()))?;
         let call = call(OPERATION, Method::PUT, self.below_project(&["taskgroups", id, "retry"]), urgency);
-        self.transport.act(call.with_keys(request.body(), request.secrets())).await
+        self.transport.act(call.changing(id).with_keys(request.body(), request.secrets())).await
     }
 
     /// Replaces all bandwidth windows of an unfinished group; none removes every limit (5.5.8). Nothing else of a group can
@@ -107,7 +107,7 @@ impl Client {
         const OPERATION: &str = "UpdateTaskGroup";
         checked(OPERATION, segment(ID, id).and_then(|()| check_windows(windows)))?;
         let call = call(OPERATION, Method::PUT, self.below_project(&["taskgroups", id, "update"]), urgency);
-        self.transport.act(call.with_body(bandwidth_body(windows))).await
+        self.transport.act(call.changing(id).with_body(bandwidth_body(windows))).await
     }
 
     /// Deletes a group that neither runs nor creates its tasks (5.5.4). It takes its time: the group is gone when
@@ -117,6 +117,6 @@ impl Client {
         const OPERATION: &str = "DeleteTaskGroup";
         checked(OPERATION, segment(ID, id))?;
         let path = self.below_project(&["taskgroups", id]);
-        self.transport.act(call(OPERATION, Method::DELETE, path, urgency)).await
+        self.transport.act(call(OPERATION, Method::DELETE, path, urgency).changing(id)).await
     }
 }

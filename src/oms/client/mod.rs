@@ -19,7 +19,7 @@ use super::identity::Credentials;
 use super::model::{Body, Checked, Reply};
 use super::settings::Settings;
 use super::sign;
-use super::transport::{Call, Transport};
+use super::transport::{Call, Effect, Transport};
 
 /// A client of OMS for one endpoint, project and identity. Cloning it is cheap and shares connections and budget.
 ///
@@ -64,13 +64,32 @@ fn path(segments: &[&str]) -> String {
 
 /// A call without parameters and body.
 fn call(operation: &'static str, method: Method, path: String, urgency: Urgency) -> Call<'static> {
-    Call { operation, method, path, query: Vec::new(), body: None, urgency, secrets: Vec::new() }
+    Call {
+        operation,
+        method,
+        path,
+        query: Vec::new(),
+        body: None,
+        urgency,
+        secrets: Vec::new(),
+        effect: Effect::Look,
+    }
 }
 
 impl<'a> Call<'a> {
     /// With parameters.
     fn with_query(self, query: Vec<(&'static str, String)>) -> Self {
         Self { query, ..self }
+    }
+
+    /// That is meant to change what has this ID.
+    fn changing(self, id: impl Into<String>) -> Self {
+        Self { effect: Effect::Change(Some(id.into())), ..self }
+    }
+
+    /// That is meant to make something; its ID is this member of the answer.
+    fn making(self, member: &'static str) -> Self {
+        Self { effect: Effect::Make(member), ..self }
     }
 
     /// With a body that holds no keys.

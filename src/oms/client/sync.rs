@@ -27,7 +27,7 @@ impl Client {
         const OPERATION: &str = "CreateSyncTask";
         checked(OPERATION, request.check())?;
         let call = call(OPERATION, Method::POST, self.below_project(&["sync-tasks"]), urgency);
-        self.fetch(call.with_keys(request.body(), request.secrets())).await
+        self.fetch(call.making("sync_task_id").with_keys(request.body(), request.secrets())).await
     }
 
     /// One sync task, with the counters of the calendar month that `month` lies in (5.4.4). Where a month begins is not
@@ -81,7 +81,7 @@ impl Client {
         const OPERATION: &str = "StartSyncTask";
         checked(OPERATION, segment(ID, id).and_then(|()| request.check()))?;
         let call = call(OPERATION, Method::POST, self.below_project(&["sync-tasks", id, "start"]), urgency);
-        self.transport.act(call.with_keys(request.body(), request.secrets())).await
+        self.transport.act(call.changing(id).with_keys(request.body(), request.secrets())).await
     }
 
     /// Stops a sync task (5.4.7); events are refused from then on, not kept. `OMS.0066`, `OMS.0094` and `OMS.1012` say that
@@ -90,7 +90,7 @@ impl Client {
         const OPERATION: &str = "StopSyncTask";
         checked(OPERATION, segment(ID, id))?;
         let path = self.below_project(&["sync-tasks", id, "stop"]);
-        self.transport.act(call(OPERATION, Method::POST, path, urgency)).await
+        self.transport.act(call(OPERATION, Method::POST, path, urgency).changing(id)).await
     }
 
     /// Deletes a stopped sync task (5.4.6). `OMS.0063` can be out of date right after a stop; 404, `OMS.1009`, `OMS.0093` and
@@ -99,7 +99,7 @@ impl Client {
         const OPERATION: &str = "DeleteSyncTask";
         checked(OPERATION, segment(ID, id))?;
         let path = self.below_project(&["sync-tasks", id]);
-        self.transport.act(call(OPERATION, Method::DELETE, path, urgency)).await
+        self.transport.act(call(OPERATION, Method::DELETE, path, urgency).changing(id)).await
     }
 
     /// Time series of a sync task (5.4.5).
@@ -127,6 +127,6 @@ impl Client {
         const OPERATION: &str = "CreateSyncEvents";
         checked(OPERATION, segment(ID, id).and_then(|()| request.check()))?;
         let call = call(OPERATION, Method::POST, self.below_project(&["sync-tasks", id, "events"]), urgency);
-        self.transport.act(call.with_body(request.body())).await
+        self.transport.act(call.changing(id).with_body(request.body())).await
     }
 }

@@ -8,6 +8,7 @@ use super::super::model::{
     BandwidthWindow, BatchUpdateTasks, CreateTask, CreatedTask, ListTasks, StartTask, Task, TaskId, TaskPage,
     bandwidth_body, check_windows,
 };
+use super::super::transport::{Call, Effect};
 use super::{Client, call, checked};
 
 impl Client {
@@ -20,7 +21,7 @@ impl Client {
         const OPERATION: &str = "CreateTask";
         checked(OPERATION, request.check())?;
         let call = call(OPERATION, Method::POST, self.below_project(&["tasks"]), urgency);
-        self.fetch(call.with_keys(request.body(), request.secrets())).await
+        self.fetch(call.making("id").with_keys(request.body(), request.secrets())).await
     }
 
     /// One task (5.3.2). [`Error::is_not_found`] tells when there is none: 404, or 400 with `OMS.1009`. `OMS.0095`,
@@ -55,20 +56,20 @@ impl Client {
         checked(OPERATION, request.check())?;
         let path = self.below_project(&["tasks", &id.to_string(), "start"]);
         let call = call(OPERATION, Method::POST, path, urgency);
-        self.transport.act(call.with_keys(request.body(), request.secrets())).await
+        self.transport.act(call.changing(id.to_string()).with_keys(request.body(), request.secrets())).await
     }
 
     /// Asks a running task to stop (5.3.4). 200 means accepted: look at the task. `OMS.0066` says that it does not run, which
     /// one that waits does not either; `OMS.0070` that it is complete.
     pub async fn stop_task(&self, id: TaskId, urgency: Urgency) -> Result<(), Error> {
         let path = self.below_project(&["tasks", &id.to_string(), "stop"]);
-        self.transport.act(call("StopTask", Method::POST, path, urgency)).await
+        self.transport.act(call("StopTask", Method::POST, path, urgency).changing(id.to_string())).await
     }
 
     /// Deletes the record of a task that does not run (5.3.6). `OMS.0063` can be out of date right after a stop.
     pub async fn delete_task(&self, id: TaskId, urgency: Urgency) -> Result<(), Error> {
         let path = self.below_project(&["tasks", &id.to_string()]);
-        self.transport.act(call("DeleteTask", Method::DELETE, path, urgency)).await
+        self.transport.act(call("DeleteTask", Method::DELETE, path, urgency).changing(id.to_string())).await
     }
 
     /// Replaces all bandwidth windows of an unfinished task; none removes every limit (5.3.7).
@@ -82,7 +83,7 @@ impl Client {
         checked(OPERATION, check_windows(windows))?;
         let path = self.below_project(&["tasks", &id.to_string(), "bandwidth-policy"]);
         let call = call(OPERATION, Method::PUT, path, urgency);
-        self.transport.act(call.with_body(bandwidth_body(windows))).await
+        self.transport.act(call.changing(id.to_string()).with_body(bandwidth_body(windows))).await
     }
 
     /// Replaces the bandwidth windows of up to 20 tasks or of all of a group, and their priority where it may change (5.3.8).
@@ -95,12 +96,14 @@ impl Client {
         const OPERATION: &str = "BatchUpdateTasks";
         checked(OPERATION, request.check())?;
         let call = call(OPERATION, Method::POST, self.below_project(&["tasks", "batch-update"]), urgency);
+        let call = call.changing(request.tasks.named());
         self.transport.act(call.with_body(request.body())).await
     }
 
     /// Records that the user accepts OMS's privacy agreement (5.2.1). A statement of the user: only on their explicit word.
     pub async fn update_privacy_agreement_record(&self, urgency: Urgency) -> Result<(), Error> {
         let path = self.below_project(&["privacy-agreements"]);
-        self.transport.act(call("UpdatePrivacyAgreementRecord", Method::POST, path, urgency)).await
+        let call = call("UpdatePrivacyAgreementRecord", Method::POST, path, urgency);
+        self.transport.act(Call { effect: Effect::Change(None), ..call }).await
     }
 }

@@ -8,7 +8,7 @@ use crate::oms::budget::{Budget, Urgency};
 use crate::oms::codes::Class;
 use crate::oms::error::{Delivery, Error};
 use crate::oms::settings::Settings;
-use crate::oms::transport::{Call, Transport};
+use crate::oms::transport::{Call, Effect, Transport};
 
 const OPERATION: &str = "KeystoneListProjects";
 
@@ -46,6 +46,7 @@ pub async fn find_project_id(
         body: None,
         urgency: Urgency::User,
         secrets: Vec::new(),
+        effect: Effect::Look,
     };
     let found: Projects = transport.fetch(call, Ok).await?;
     // The filter is IAM's; whether it matches exactly is not documented.

@@ -109,6 +109,16 @@ pub enum TaskSelection {
     Group(String),
 }
 
+impl TaskSelection {
+    /// The IDs that it names.
+    pub(in crate::oms) fn named(&self) -> String {
+        match self {
+            Self::Ids(ids) => ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
+            Self::Group(id) => id.clone(),
+        }
+    }
+}
+
 impl BatchUpdateTasks {
     /// What would make OMS do something else than was meant.
     pub(in crate::oms) fn check(&self) -> Checked {
