@@ -178,9 +178,13 @@ pub struct RunArgs {
     #[arg(long, value_name = "FORMAT", env = "OMS_OPERATOR_LOG_FORMAT", default_value = "json")]
     pub log_format: Format,
 
-    /// Which log lines are written, for example `info` or `info,oms_operator=debug`
-    #[arg(long = "log", value_name = "FILTER", env = "OMS_OPERATOR_LOG", default_value = "info")]
-    pub log_filter: String,
+    /// Which log lines are written: a level, or for example `info,oms_operator=debug`
+    #[arg(long, alias = "log", value_name = "LEVEL", env = "OMS_OPERATOR_LOG_LEVEL", default_value = "info")]
+    pub log_level: String,
+
+    /// File with settings that win over the flags: `logLevel` applies while the operator runs, `logFormat` at its start
+    #[arg(long, value_name = "FILE", env = "OMS_OPERATOR_CONFIG")]
+    pub config: Option<PathBuf>,
 
     /// Take part in the leader election; `--leader-elect=false` for a single replica
     #[arg(
@@ -309,6 +313,12 @@ mod tests {
     fn leader_election_is_switched_off_with_a_value_and_never_eats_the_next_word() {
         assert!(!run(&["--leader-elect=false"]).leader_elect);
         assert!(run(&["--leader-elect", "--poll-interval", "5s"]).leader_elect);
+    }
+
+    #[test]
+    fn the_log_level_has_its_former_name_too() {
+        assert_eq!(run(&["--log-level", "info,oms_operator=debug"]).log_level, "info,oms_operator=debug");
+        assert_eq!(run(&["--log=warn"]).log_level, "warn");
     }
 
     #[test]

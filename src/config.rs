@@ -11,6 +11,7 @@ use crate::cli::RunArgs;
 use crate::leader::Timings;
 
 mod endpoints;
+pub mod file;
 
 pub use crate::cli::AmbientCredentials;
 pub use endpoints::AllowedEndpoints;

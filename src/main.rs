@@ -7,14 +7,15 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser as _;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use oms_operator::api;
 use oms_operator::cli::{Cli, Command, ReleaseArgs, RunArgs};
-use oms_operator::config::{Config, Surroundings};
+use oms_operator::config::{Config, Surroundings, file};
 use oms_operator::controller::{self, release::Release};
 use oms_operator::telemetry::logging;
+use oms_operator::telemetry::traces::Traces;
 
 /// How long a clean end may take; Kubernetes kills after 30 s.
 const GRACE: Duration = Duration::from_secs(10);
@@ -75,9 +76,27 @@ fn release(args: &ReleaseArgs) -> Result<(), Failure> {
 
 fn run(args: &RunArgs) -> Result<(), Failure> {
     let config = Config::new(args, &Surroundings::read())?;
-    logging::init(args.log_format, &args.log_filter)?;
+    logging::check(&args.log_level).map_err(|error| format!("--log-level: {error}"))?;
+    let opened = args.config.as_deref().map(file::File::open).transpose();
+    let (file, said) = opened.map_err(|error| format!("--config: {error}"))?.unzip();
+    let said = said.unwrap_or_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let traces = {
+        let _entered = runtime.enter();
+        Traces::from_environment()
+    };
+    let level = logging::init(
+        said.log_format.unwrap_or(args.log_format),
+        said.log_level.as_deref().unwrap_or(&args.log_level),
+        traces.listeners(),
+    )?;
+    traces.tell();
     let done = runtime.block_on(async {
+        if let Some(file) = file {
+            let hangup = signal(SignalKind::hangup())?;
+            let interval = file::INTERVAL.div_f64(config.time_scale);
+            tokio::spawn(follow(file, said, args.log_level.clone(), level, (hangup, interval)));
+        }
         let stop = CancellationToken::new();
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -99,8 +118,58 @@ fn run(args: &RunArgs) -> Result<(), Failure> {
             _ = interrupt.recv() => Err("asked twice, gave up at once".into()),
         }
     });
+    traces.close();
     runtime.shutdown_timeout(Duration::from_secs(1));
     done
+}
+
+/// Applies what changes in the file of `--config`, and says what became of it. SIGHUP asks for a look at once.
+async fn follow(
+    mut file: file::File,
+    started: file::Settings,
+    default_level: String,
+    level: logging::Level,
+    (mut hangup, interval): (Signal, Duration),
+) {
+    let mut current = started.log_level.clone().unwrap_or_else(|| default_level.clone());
+    let mut format = started.log_format;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(interval) => {}
+            _ = hangup.recv() => {}
+        }
+        let said = match file.look() {
+            None => continue,
+            Some(Ok(said)) => said,
+            Some(Err(error)) => {
+                tracing::warn!(%error, "the config file is not taken; what it said before holds");
+                continue;
+            }
+        };
+        let restart = std::mem::replace(&mut format, said.log_format) != said.log_format;
+        let wanted = said.log_level.unwrap_or_else(|| default_level.clone());
+        let tell = || {
+            if restart {
+                tracing::info!(field = "logFormat", "changed, takes effect after a restart");
+            }
+            if wanted != current {
+                tracing::info!(field = "logLevel", from = current, to = wanted, "changed, in effect now");
+            }
+        };
+        // It is said while such lines are written: before when they end, after when they begin.
+        let told = tracing::enabled!(tracing::Level::INFO);
+        if told {
+            tell();
+        }
+        if let Err(error) = level.set(&wanted) {
+            tracing::warn!(field = "logLevel", %error, "the config file is not taken");
+            continue;
+        }
+        if !told {
+            tell();
+        }
+        current = wanted;
+    }
 }
 
 /// The error and its causes in one line; a cause that the text names already is not repeated.

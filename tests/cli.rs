@@ -84,7 +84,13 @@ fn a_wrong_value_is_refused_before_anything_starts() {
     for (arg, complaint) in [
         ("--allowed-endpoint=*", "oms-operator: --allowed-endpoint: \"*\" "),
         ("--namespace=Team_A", "oms-operator: --namespace: \"Team_A\" is not the name of a namespace"),
-        ("--log=oms_operator=loud", "oms-operator: log filter \"oms_operator=loud\" is not understood"),
+        (
+            "--log-level=oms_operator=loud",
+            "oms-operator: --log-level: log level \"oms_operator=loud\" is not understood",
+        ),
+        // The library would take it for the name of a target, and write nothing but that.
+        ("--log-level=verbose", "oms-operator: --log-level: log level \"verbose\" is not understood"),
+        ("--config=/nowhere/config.yaml", "oms-operator: --config: /nowhere/config.yaml: cannot be read: "),
     ] {
         let refused = operator(&["run", arg]);
         assert_eq!(refused.status.code(), Some(1), "{refused:?}");

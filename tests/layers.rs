@@ -16,7 +16,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("plan", &["api"]),
     ("engine", &["plan", "oms", "api", "telemetry"]),
     ("cli", &["api", "telemetry"]),
-    ("config", &["api", "cli", "leader"]),
+    ("config", &["api", "cli", "leader", "telemetry"]),
     ("controller", &["engine", "plan", "oms", "api", "config", "leader", "telemetry"]),
     ("main", &["api", "cli", "config", "controller", "leader", "telemetry"]),
     ("dev", &["api"]),

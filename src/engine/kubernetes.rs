@@ -9,9 +9,11 @@ use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use tracing::{Instrument as _, Span};
 
-use super::Error;
+use super::{Error, audit};
 use crate::api;
+use crate::telemetry::traces;
 
 /// How long a call to the API server may take.
 const LIMIT: Duration = Duration::from_secs(15);
@@ -27,27 +29,35 @@ pub(super) async fn bounded<T>(
 /// Sets the finalizers, if the object is still the one that was read.
 pub(super) async fn set_finalizers<K>(api: &Api<K>, object: &K, finalizers: &[String]) -> Result<K, Error>
 where
-    K: Resource + Clone + Debug + DeserializeOwned,
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
 {
-    let patch = json!({
+    let patch = Patch::Merge(json!({
         "metadata": { "resourceVersion": object.resource_version(), "finalizers": finalizers }
-    });
+    }));
     let name = object.name_any();
     let params = PatchParams { field_manager: Some(api::MANAGER.into()), ..PatchParams::default() };
-    bounded(api.patch(&name, &params, &Patch::Merge(patch)), |source| Error::Write {
-        what: "the finalizer",
-        source,
-    })
-    .await
+    let written =
+        bounded(api.patch(&name, &params, &patch), |source| Error::Write { what: "the finalizer", source });
+    traced(traces::write(&audit::kind_of(object), "patch"), written).await
 }
 
 /// Replaces the status; the object carries the resourceVersion that the status was decided on.
 pub(super) async fn replace_status<K>(api: &Api<K>, object: &K) -> Result<K, Error>
 where
-    K: Resource + Clone + Debug + DeserializeOwned + Serialize,
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize,
 {
     let name = object.name_any();
     let params = PostParams { field_manager: Some(api::MANAGER.into()), ..PostParams::default() };
-    bounded(api.replace_status(&name, &params, object), |source| Error::Write { what: "the status", source })
-        .await
+    let written = bounded(api.replace_status(&name, &params, object), |source| Error::Write {
+        what: "the status",
+        source,
+    });
+    traced(traces::write(&audit::kind_of(object), "update_status"), written).await
+}
+
+/// Runs a write, or a pass, in its span.
+pub(super) async fn traced<T>(span: Span, doing: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let done = doing.instrument(span.clone()).await;
+    traces::ended(&span, done.as_ref().map_or_else(Error::label, |_| "ok"));
+    done
 }

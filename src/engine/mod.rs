@@ -4,6 +4,7 @@
 //! two passes. What a pass decides is in [`crate::plan`]; what it does is here, and small.
 
 mod action;
+mod audit;
 mod cached;
 mod claims;
 mod clock;

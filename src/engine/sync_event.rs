@@ -11,7 +11,9 @@ use kube::api::{DeleteParams, Preconditions};
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
+use tracing::Span;
 
+use super::audit::{self, Cause};
 use super::project::Project;
 use super::resolve::Resolved;
 use super::session::key_of;
@@ -23,7 +25,7 @@ use crate::plan::seen::{Call, Link, RemoteId, Trouble, TroubleKind};
 use crate::plan::situation;
 use crate::plan::sync_event::{Plan, Receiver, Step, View, is_over, plan};
 use crate::plan::wish::Kind;
-use crate::telemetry::EventKind;
+use crate::telemetry::{EventKind, traces};
 
 /// The kind, as Kubernetes writes it.
 const KIND: &str = "SyncEvent";
@@ -93,7 +95,10 @@ impl Engine {
         }
         let api = Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default());
         let mut pass = Pass { engine: self, api, object, memory, place: None };
-        let result = pass.run().await;
+        let (cause, meta) = (Cause::of(&pass.object), pass.object.metadata.clone());
+        let name = meta.name.as_deref().unwrap_or_default();
+        let span = traces::pass(KIND, meta.namespace.as_deref(), name, meta.generation);
+        let result = audit::on_behalf_of(cause, kubernetes::traced(span, Box::pin(pass.run()))).await;
         let mut memory = pass.memory;
         let result = match result {
             Err(error) if error.is_conflict() => {
@@ -202,6 +207,12 @@ impl Pass<'_> {
         if !(self.engine.settings.leads)() {
             return Ok(self.after(Duration::from_secs(1)));
         }
+        let step = match plan.step {
+            Step::Rest => "Rest",
+            Step::Delete => "Delete",
+            Step::Send(..) => "Send",
+        };
+        traces::step(&Span::current(), step);
         if plan.status != self.object.status.clone().unwrap_or_default() {
             return self.write(plan.status).await;
         }
@@ -214,10 +225,12 @@ impl Pass<'_> {
                 };
                 let params =
                     DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
-                kubernetes::bounded(self.api.delete(&self.object.name_any(), &params), |source| {
-                    Error::Write { what: "the deletion", source }
-                })
-                .await?;
+                let name = self.object.name_any();
+                let deleted = kubernetes::bounded(self.api.delete(&name, &params), |source| Error::Write {
+                    what: "the deletion",
+                    source,
+                });
+                kubernetes::traced(traces::write(KIND, "delete"), deleted).await?;
                 self.engine.metrics.kubernetes_write(KIND, "delete");
                 self.memory = Memory::default();
                 Ok(Action::await_change())
@@ -235,6 +248,9 @@ impl Pass<'_> {
             return;
         };
         let request = CreateSyncEvents { object_keys: keys.to_vec() };
+        let status = self.object.status.as_ref();
+        let told = status.and_then(|status| situation::find(&status.conditions, types::READY));
+        audit::because("Send", told.map(|ready| ready.reason.as_str()));
         match place.client.create_sync_events(id.as_str(), &request, Urgency::Create).await {
             Ok(()) => {
                 self.memory.told = Some((range.end, id.clone()));

@@ -87,7 +87,7 @@ impl Operator {
             .args(["--secret-check-interval", &milliseconds(flags.secret_check)])
             .args(["--allowed-endpoint", "127.0.0.1", "--metrics-listen", "127.0.0.1:0"])
             .args(["--time-scale", &flags.time_scale.to_string()])
-            .args(["--log-format", "json", "--log", flags.log])
+            .args(["--log-format", "json", "--log-level", flags.log])
             .arg(format!("--leader-elect={}", flags.elects))
             .args(["--leader-namespace", namespace])
             .arg("--ready-file")
@@ -171,9 +171,19 @@ impl Operator {
         self.process.kill();
     }
 
+    /// Sends a signal.
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
     /// SIGTERM, and how it ended within the limit.
     pub(crate) async fn terminate(&mut self, limit: Duration) -> Option<ExitStatus> {
         self.process.signal(Signal::TERM);
+        self.exited(limit).await
+    }
+
+    /// How it ended within the limit.
+    pub(crate) async fn exited(&mut self, limit: Duration) -> Option<ExitStatus> {
         let deadline = std::time::Instant::now() + limit;
         loop {
             if let Some(status) = self.process.exit_status() {

@@ -7,7 +7,8 @@ use oms_operator::api::{Connection, Phase};
 use serde_json::json;
 
 use crate::operator::OperatorFlags;
-use crate::world::{Setup, USER, World};
+use crate::traces::Collector;
+use crate::world::{Setup, USER, World, eventually};
 
 /// What the emulator logs in this process.
 #[derive(Clone, Default)]
@@ -64,7 +65,8 @@ fn planted(world: &World) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn planted_keys_are_found_nowhere() {
     let emulator_log = EmulatorLog::start();
-    let flags = OperatorFlags { log: "trace", ..OperatorFlags::default() };
+    let collector = Collector::start().await;
+    let flags = OperatorFlags { log: "trace", ..collector.traced() };
     let world = Setup::default().operated(flags).start().await;
     world.put_objects(3).await;
 
@@ -141,6 +143,10 @@ async fn planted_keys_are_found_nowhere() {
     good.wait_gone().await;
 
     let operator = &world.operators[0];
+    eventually("the last spans have come", async || {
+        if collector.text().contains("DeleteTask") { Ok(()) } else { Err(String::new()) }
+    })
+    .await;
     let mut places = vec![
         ("the operator's log", operator.log()),
         ("/metrics", operator.get("/metrics").await.1),
@@ -155,6 +161,14 @@ async fn planted_keys_are_found_nowhere() {
     }
     assert!(places[0].1.contains("\"level\":\"TRACE\""), "the log is at trace level");
     assert!(places[3].1.contains("CreateTask") && places[4].1.contains("photos-archive"));
+    let audit = crate::audit::lines(operator);
+    assert!(audit.len() > 5 && audit.iter().any(|line| line["outcome"] == "lostReply"), "{audit:#?}");
+    let spans = collector.text();
+    assert!(
+        spans.contains("pass MigrationTask") && spans.contains("CreateTask"),
+        "traces are looked through too"
+    );
+    places.push(("the traces", spans));
     for planted in planted(&world) {
         for (place, text) in &places {
             if let Some(at) = text.find(&planted) {

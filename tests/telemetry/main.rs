@@ -110,7 +110,8 @@ impl io::Write for Lines {
 fn logged(format: Format, filter: &str, act: impl FnOnce()) -> String {
     let lines = Lines::default();
     let writer = lines.clone();
-    let subscriber = logging::subscriber(format, filter, move || writer.clone(), false).unwrap();
+    let (subscriber, _) =
+        logging::subscriber(format, filter, move || writer.clone(), false, Vec::new()).unwrap();
     tracing::subscriber::with_default(subscriber, act);
     let bytes = lines.0.lock().unwrap().clone();
     String::from_utf8(bytes).unwrap()

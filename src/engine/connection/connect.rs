@@ -9,6 +9,7 @@ use super::AnyConnection;
 use super::identity::Identity;
 use crate::api::conditions::{Reason, types};
 use crate::api::{ConnectionSpec, ConnectionStatus, PinnedConnection};
+use crate::engine::audit::{self, Caller};
 use crate::engine::figures;
 use crate::engine::kubernetes::bounded;
 use crate::engine::project::{DEFAULT_RATE, ProjectKey};
@@ -58,6 +59,11 @@ impl Engine {
             Ok(identity) => identity,
             Err(refusal) => return Ok(Err(refusal)),
         };
+        settings.on_mutation = Some(audit::observer(Caller {
+            connection: format!("{}/{}", super::kind_of::<K>(), connection.name_any()),
+            credentials: identity.source(),
+            secret: identity.secret.clone(),
+        }));
         let project_id = match self.project_id(spec, &identity, &settings).await {
             Ok(id) => id,
             Err(refusal) => return Ok(Err(refusal)),
@@ -196,6 +202,7 @@ impl Engine {
         if recorded {
             return Ok(());
         }
+        audit::because("RecordPrivacyAgreement", Some("PrivacyAgreementAccepted"));
         client
             .update_privacy_agreement_record(Urgency::User)
             .await

@@ -28,10 +28,15 @@ pub(super) struct Identity {
 }
 
 impl Identity {
+    /// Where it comes from, as status names it.
+    pub(super) fn source(&self) -> &'static str {
+        name_of(self.credentials.source())
+    }
+
     /// What status says of it.
     pub(super) fn status(&self) -> CredentialsStatus {
         CredentialsStatus {
-            source: name_of(self.credentials.source()).to_owned(),
+            source: self.source().to_owned(),
             secret_name: self.secret.as_ref().map(|(name, _)| name.clone()),
             valid_until: valid_until(&self.credentials),
         }

@@ -17,7 +17,8 @@ use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::kubernetes::{bounded, replace_status, set_finalizers};
+use super::audit::{self, Cause};
+use super::kubernetes::{bounded, replace_status, set_finalizers, traced};
 use super::session::Session;
 use super::{Action, Attempt, Engine, Error};
 use crate::api::conditions::{Reason, types};
@@ -25,6 +26,7 @@ use crate::api::{self, ClusterConnection, Connection, ConnectionKind, Connection
 use crate::plan;
 use crate::plan::connection::{Protection, Refusal, protect, tell_in_use};
 use crate::plan::situation;
+use crate::telemetry::traces;
 
 /// How long after a refusal a connection is tried again.
 const RETRY: Duration = Duration::from_secs(30);
@@ -109,6 +111,18 @@ impl Engine {
     ) -> Result<Action, Error> {
         let connection = object.0.as_ref().map_err(|invalid| Error::Undecodable(invalid.error.clone()))?;
         let Some(uid) = connection.uid() else { return Ok(Action::await_change()) };
+        let meta = connection.meta();
+        let name = meta.name.as_deref().unwrap_or_default();
+        let span = traces::pass(kind_of::<K>(), meta.namespace.as_deref(), name, meta.generation);
+        let pass = traced(span, Box::pin(self.look_after(connection, uid)));
+        audit::on_behalf_of(Cause::of(connection), pass).await
+    }
+
+    async fn look_after<K: AnyConnection>(
+        self: &Arc<Self>,
+        connection: &K,
+        uid: String,
+    ) -> Result<Action, Error> {
         let check = self.clock.real(self.settings.policy.secret_check_interval);
         if !(self.settings.leads)() {
             return Ok(Action::requeue(Duration::from_secs(1)));

@@ -5,11 +5,12 @@ use kube::ResourceExt;
 
 use super::{Pass, Transfer, report};
 use crate::api::DeletionPolicy;
-use crate::api::conditions::Reason;
+use crate::api::conditions::{Reason, types};
 use crate::engine::watched::{Sight, Watched};
-use crate::engine::{remote, wire};
+use crate::engine::{audit, remote, wire};
 use crate::oms::{self, Urgency};
 use crate::plan::seen::{Call, Link, RemoteId, RemoteState, TroubleKind};
+use crate::plan::situation;
 use crate::plan::transfer::Step;
 use crate::plan::wish::Kind;
 use crate::telemetry::EventKind;
@@ -23,6 +24,8 @@ impl<K: Transfer> Pass<'_, K> {
         let urgency = if deleting { Urgency::Delete } else { Urgency::User };
         let span = (self.object.namespace().unwrap_or_default(), self.object.name_any());
         tracing::info!(kind = K::KIND.as_str(), namespace = span.0, name = span.1, ?step, "acting");
+        let told = self.object.status().and_then(|status| situation::find(&status.conditions, types::READY));
+        audit::because(step.name(), told.map(|ready| ready.reason.as_str()));
         let (call, result) = match step {
             Step::Create(token) => {
                 // Used up before the call: whatever happens, this process does not send twice on one mark.

@@ -15,8 +15,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube::core::DeserializeGuard;
 use kube::{Api, ResourceExt};
+use tracing::Span;
 
 pub use self::kind::Transfer;
+use super::audit::{self, Cause};
 use super::memory::Memory;
 use super::project::Project;
 use super::resolve::Resolved;
@@ -37,7 +39,7 @@ use crate::plan::token::ObjectMark;
 use crate::plan::transfer::{
     LookAgain, Plan, Step, View, is_over, may_be_mended_by_keys, of_present_run, plan,
 };
-use crate::telemetry::EventKind;
+use crate::telemetry::{EventKind, traces};
 
 /// Looks that one pass may need before it can decide: keys, the task, the one to adopt, the scan, the line, and one to
 /// spare.
@@ -99,7 +101,9 @@ impl Engine {
             sendable: None,
             turn: None,
         };
-        let result = pass.run().await;
+        let cause = Cause::of(&pass.object);
+        let span = pass.span();
+        let result = audit::on_behalf_of(cause, kubernetes::traced(span, Box::pin(pass.run()))).await;
         let mut memory = pass.memory;
         match &result {
             Err(error) if error.is_conflict() => {
@@ -134,6 +138,12 @@ fn newest<'a, K: Transfer>(cached: &'a K, latest: Option<&'a K>) -> &'a K {
 }
 
 impl<K: Transfer> Pass<'_, K> {
+    fn span(&self) -> Span {
+        let meta = self.object.meta();
+        let name = meta.name.as_deref().unwrap_or_default();
+        traces::pass(K::KIND.as_str(), meta.namespace.as_deref(), name, meta.generation)
+    }
+
     async fn run(&mut self) -> Result<Action, Error> {
         if self.is_settled() {
             return self.rest_settled().await;
@@ -456,6 +466,7 @@ impl<K: Transfer> Pass<'_, K> {
             return Ok(self.after(Duration::from_secs(1)));
         }
         self.leave_line(&plan);
+        traces::step(&Span::current(), plan.step.name());
         match &plan.step {
             Step::AddFinalizer => {
                 let mut finalizers = self.object.finalizers().to_vec();

@@ -191,6 +191,29 @@ pub enum Step {
 }
 
 impl Step {
+    /// Its name, in audit and traces.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Rest => "Rest",
+            Self::ReadKeys => "ReadKeys",
+            Self::Search => "Search",
+            Self::LineUp => "LineUp",
+            Self::Check { .. } => "Check",
+            Self::Show => "Show",
+            Self::Describe => "Describe",
+            Self::CountMembers => "CountMembers",
+            Self::AddFinalizer => "AddFinalizer",
+            Self::RemoveFinalizer { .. } => "RemoveFinalizer",
+            Self::Create(_) => "Create",
+            Self::Start { .. } => "Start",
+            Self::Stop(_) => "Stop",
+            Self::Delete(_) => "Delete",
+            Self::SetBandwidth(_) => "SetBandwidth",
+            Self::SetPriority(_) => "SetPriority",
+            Self::RemoveDuplicate(_) => "RemoveDuplicate",
+        }
+    }
+
     /// Whether it only looks.
     pub fn is_look(&self) -> bool {
         matches!(
