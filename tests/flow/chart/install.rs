@@ -124,3 +124,26 @@ async fn a_namespaced_install_works_for_its_namespaces_with_roles_alone() {
         .collect();
     assert!(beyond.is_empty(), "it does not even try: {beyond:#?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_changed_log_level_reaches_the_pods_and_restarts_none() {
+    let world = bare(Setup::default()).await;
+    let place = Place::new(&world, "oms-system").await;
+    place.deploy("install", "oms", &[]).await;
+    let (pods, processes) = (place.pods().await, place.kubelet.processes());
+    place.deploy("upgrade", "oms", &["--set", "config.logLevel=warn"]).await;
+    for pod in pods.keys() {
+        eventually(&format!("{pod} says that it heard of it"), async || {
+            let log = place.log(pod);
+            let told =
+                log.lines().any(|line| line.contains("changed, in effect now") && line.contains("\"warn\""));
+            told.then_some(()).ok_or_else(|| log.lines().last().unwrap_or_default().to_owned())
+        })
+        .await;
+    }
+    assert_eq!(
+        (place.pods().await, place.kubelet.processes()),
+        (pods, processes),
+        "the same pods and processes"
+    );
+}

@@ -23,7 +23,7 @@ const VALUES: &[&str] = &[
     "config.pollInterval=200ms",
     "config.secretCheckInterval=500ms",
     "config.allowedEndpoints[0]=127.0.0.1",
-    "config.log=info\\,oms_operator=debug",
+    "config.logLevel=info\\,oms_operator=debug",
     "leaderElection.leaseDuration=10s",
     "leaderElection.renewDeadline=8s",
     "leaderElection.retryPeriod=250ms",
