@@ -48,4 +48,6 @@ pub use model::{
     SyncTaskStatistic, SyncTaskStatisticQuery, Task, TaskGroup, TaskGroupPage, TaskId, TaskPage,
     TaskSelection, TaskStatus,
 };
-pub use settings::{CallObserver, CallRecord, MutationObserver, MutationRecord, Settings, Timeouts, WaitObserver};
+pub use settings::{
+    CallObserver, CallRecord, MutationObserver, MutationRecord, Settings, Timeouts, WaitObserver,
+};
