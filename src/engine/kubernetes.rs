@@ -1,4 +1,5 @@
-//! The few calls to the Kubernetes API, each bounded in time and conditional on what was read.
+//! The few calls to the Kubernetes API, each bounded in time; a write is conditional on what was read, and only a leader
+//! makes it.
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -11,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use tracing::{Instrument as _, Span};
 
-use super::{Error, audit};
+use super::{Engine, Error, audit};
 use crate::api;
 use crate::telemetry::traces;
 
@@ -27,10 +28,16 @@ pub(super) async fn bounded<T>(
 }
 
 /// Sets the finalizers, if the object is still the one that was read.
-pub(super) async fn set_finalizers<K>(api: &Api<K>, object: &K, finalizers: &[String]) -> Result<K, Error>
+pub(super) async fn set_finalizers<K>(
+    engine: &Engine,
+    api: &Api<K>,
+    object: &K,
+    finalizers: &[String],
+) -> Result<K, Error>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
 {
+    engine.must_lead()?;
     let patch = Patch::Merge(json!({
         "metadata": { "resourceVersion": object.resource_version(), "finalizers": finalizers }
     }));
@@ -42,10 +49,11 @@ where
 }
 
 /// Replaces the status; the object carries the resourceVersion that the status was decided on.
-pub(super) async fn replace_status<K>(api: &Api<K>, object: &K) -> Result<K, Error>
+pub(super) async fn replace_status<K>(engine: &Engine, api: &Api<K>, object: &K) -> Result<K, Error>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize,
 {
+    engine.must_lead()?;
     let name = object.name_any();
     let params = PostParams { field_manager: Some(api::MANAGER.into()), ..PostParams::default() };
     let written = bounded(api.replace_status(&name, &params, object), |source| Error::Write {

@@ -46,7 +46,7 @@ pub use action::Action;
 pub use cached::Cached;
 pub use clock::Clock;
 pub use connection::AnyConnection;
-pub use error::Error;
+pub use error::{Error, denied};
 pub use guard::guarded;
 pub use resolve::Stores;
 pub use transfer::Transfer;
@@ -269,6 +269,12 @@ impl Engine {
         self.sessions.mark_unusable(connection);
         let pinned = &session.pinned;
         self.waker.wake_connection(pinned.kind, &pinned.name, session.namespace);
+    }
+
+    /// Whether this replica leads: asked right before each write, as a look may have taken long, and a process that was
+    /// frozen does not know.
+    fn must_lead(&self) -> Result<(), Error> {
+        if (self.settings.leads)() { Ok(()) } else { Err(Error::NotLeading) }
     }
 
     /// Who keeps the operator's hands off a namespace.

@@ -291,8 +291,11 @@ impl Pass<'_> {
         let mut changed = self.object.clone();
         changed.status = Some(status);
         changed.metadata.managed_fields = None;
-        let stored = kubernetes::replace_status(&self.api, &changed).await?;
+        let stored = kubernetes::replace_status(self.engine, &self.api, &changed).await?;
         self.engine.metrics.kubernetes_write(KIND, "update_status");
+        if stored.status != changed.status {
+            return Err(Error::Pruned(KIND));
+        }
         self.memory.told = None;
         let handled = |object: &SyncEvent| {
             object.status.as_ref().and_then(|status| status.last_handled_reconcile_at.clone())

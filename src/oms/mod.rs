@@ -49,5 +49,5 @@ pub use model::{
     TaskSelection, TaskStatus,
 };
 pub use settings::{
-    CallObserver, CallRecord, MutationObserver, MutationRecord, Settings, Timeouts, WaitObserver,
+    CallGate, CallObserver, CallRecord, MutationObserver, MutationRecord, Settings, Timeouts, WaitObserver,
 };

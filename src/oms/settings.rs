@@ -12,6 +12,9 @@ pub type CallObserver = Arc<dyn Fn(&CallRecord) + Send + Sync>;
 /// Called after every wait for the request budget, with how urgent the call is and how long it waited.
 pub type WaitObserver = Arc<dyn Fn(Urgency, Duration) + Send + Sync>;
 
+/// Asked right before a request leaves: whether it still may.
+pub type CallGate = Arc<dyn Fn() -> bool + Send + Sync>;
+
 /// What became of one call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallRecord {
@@ -73,6 +76,8 @@ pub struct Settings {
     pub on_wait: Option<WaitObserver>,
     /// Called after every request that is meant to change something.
     pub on_mutation: Option<MutationObserver>,
+    /// Asked right before each request leaves, after every wait; `None`: it always may.
+    pub may_send: Option<CallGate>,
 }
 
 /// Time limits of a call.
@@ -108,6 +113,7 @@ impl Settings {
             on_call: None,
             on_wait: None,
             on_mutation: None,
+            may_send: None,
         }
     }
 }

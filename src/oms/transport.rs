@@ -28,7 +28,7 @@ use super::error::{Delivery, Error};
 use super::identity::{Credentials, Held};
 use super::model::Body;
 use super::read;
-use super::settings::{CallObserver, CallRecord, MutationObserver, Settings, Timeouts, WaitObserver};
+use super::settings::{CallGate, CallObserver, CallRecord, MutationObserver, Settings, Timeouts, WaitObserver};
 
 /// Largest answer that is read. A page of 100 tasks with 500 prefixes of 1,024 bytes each is the largest that OMS allows
 /// on paper (50 MB); real pages are far smaller, and one beyond this can be listed in smaller pages.
@@ -84,6 +84,7 @@ pub(super) struct Transport {
     on_call: Option<CallObserver>,
     on_wait: Option<WaitObserver>,
     on_mutation: Option<MutationObserver>,
+    may_send: Option<CallGate>,
 }
 
 /// An answer that is still to be judged, with what has to be told of its request.
@@ -129,6 +130,7 @@ impl Transport {
             on_call: settings.on_call,
             on_wait: settings.on_wait,
             on_mutation: settings.on_mutation,
+            may_send: settings.may_send,
         })
     }
 
@@ -369,6 +371,11 @@ impl Transport {
     /// Signs and sends. Everything in here happens under the call's deadline.
     async fn send(&self, call: &Call<'_>, held: &Held) -> Result<Answer, Error> {
         let request = self.request(call, held)?;
+        // Nothing is waited for between this and the first byte.
+        if self.may_send.as_ref().is_some_and(|may_send| !may_send()) {
+            let summary = "The call was held back: this replica no longer leads";
+            return Err(Error::ours(call.operation, summary, Class::Transient, Delivery::NotSent, None));
+        }
         let mut response =
             self.http.execute(request).await.map_err(|error| self.failure(call.operation, &error))?;
         let text = |name: HeaderName| {

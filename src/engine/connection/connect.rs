@@ -55,6 +55,7 @@ impl Engine {
         settings.on_call =
             Some(self.observer(figures::label(connection.namespace().as_deref(), &connection.name_any())));
         settings.on_wait = Some(self.wait_observer());
+        settings.may_send = Some(Arc::clone(&self.settings.leads));
         let identity = match self.identify(connection, &home, &settings).await? {
             Ok(identity) => identity,
             Err(refusal) => return Ok(Err(refusal)),

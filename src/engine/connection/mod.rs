@@ -129,7 +129,7 @@ impl Engine {
         }
         let users = self.stores.users_of(&uid);
         if let Protection::Changed(finalizers) = protect(connection.meta(), !users.is_empty()) {
-            let changed = set_finalizers(&connection.api(&self.client), connection, &finalizers).await;
+            let changed = set_finalizers(self, &connection.api(&self.client), connection, &finalizers).await;
             return match changed {
                 Err(error) if error.is_conflict() => Ok(Action::requeue(Duration::from_millis(200))),
                 Err(error) if error.is_not_found() => Ok(Action::await_change()),
@@ -321,7 +321,7 @@ impl Engine {
         let after = ready(&status);
         let mut changed = connection.with_status(status);
         changed.meta_mut().managed_fields = None;
-        replace_status(&connection.api(&self.client), &changed).await?;
+        replace_status(self, &connection.api(&self.client), &changed).await?;
         self.metrics.kubernetes_write(kind_of::<K>(), "update_status");
         if let Some(ready) = after
             && before != Some((ready.status.clone(), ready.reason.clone()))

@@ -472,7 +472,7 @@ impl<K: Transfer> Pass<'_, K> {
                 let mut finalizers = self.object.finalizers().to_vec();
                 finalizers.push(api::FINALIZER.into());
                 self.memory.latest =
-                    Some(kubernetes::set_finalizers(&self.api, &self.object, &finalizers).await?);
+                    Some(kubernetes::set_finalizers(self.engine, &self.api, &self.object, &finalizers).await?);
                 self.engine.metrics.kubernetes_write(K::KIND.as_str(), "patch");
                 return Ok(Action::requeue(Duration::ZERO));
             }
@@ -484,7 +484,7 @@ impl<K: Transfer> Pass<'_, K> {
                     .filter(|finalizer| *finalizer != api::FINALIZER)
                     .cloned()
                     .collect();
-                kubernetes::set_finalizers(&self.api, &self.object, &finalizers).await?;
+                kubernetes::set_finalizers(self.engine, &self.api, &self.object, &finalizers).await?;
                 self.engine.metrics.kubernetes_write(K::KIND.as_str(), "patch");
                 if let (Some(id), Some(watched)) = (self.remote_id(), self.watched()) {
                     watched.untrack(&id, &self.uid());
@@ -517,8 +517,12 @@ impl<K: Transfer> Pass<'_, K> {
         let mut changed = self.object.clone();
         *changed.status_mut() = Some(plan.status);
         changed.meta_mut().managed_fields = None;
-        let stored = kubernetes::replace_status(&self.api, &changed).await?;
+        let stored = kubernetes::replace_status(self.engine, &self.api, &changed).await?;
         self.engine.metrics.kubernetes_write(K::KIND.as_str(), "update_status");
+        if stored.status() != changed.status() {
+            // Else it would be written again and again, and a mark that is not on record protects nothing.
+            return Err(Error::Pruned(K::KIND.as_str()));
+        }
         if sent_at(&stored) != sent_before {
             // Only the process that wrote `sentAt` may send, and only once.
             self.memory.permit = sent_at(&stored);
