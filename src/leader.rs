@@ -4,10 +4,14 @@
 //! expired when *we* have not seen it change for its duration, so clocks of different machines are never compared.
 //! A leader that cannot renew stops to be one before anybody else can take over; the process then ends, as
 //! work in flight cannot be taken back.
+//!
+//! Who waits looks more often than a leader renews, so that a lease that was given back is taken soon.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::{Api, PostParams};
@@ -24,9 +28,12 @@ pub struct Timings {
     pub lease_duration: Duration,
     /// How long a leader goes on without having renewed; shorter than `lease_duration`.
     pub renew_deadline: Duration,
-    /// How often the lease is looked at; shorter than `renew_deadline`.
+    /// How often a leader renews; shorter than `renew_deadline`. Others look [`FOLLOWER_LOOKS`] times as often.
     pub retry_period: Duration,
 }
+
+/// How often who waits looks at the lease while a leader renews it once.
+pub const FOLLOWER_LOOKS: u32 = 4;
 
 impl Default for Timings {
     fn default() -> Self {
@@ -104,22 +111,40 @@ pub struct Claim {
     state: watch::Receiver<State>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
-    /// We wait for the lease.
-    Follower,
+    /// We wait for the lease; why we could not even take it, when that is so.
+    Follower { trouble: Option<Arc<str>> },
     /// We lead, at the latest until this moment; `None`: without an election.
-    Leader { until: Option<Instant> },
+    Leader { until: Option<Until> },
     /// We led and do not any more.
     Lost,
 }
 
 impl State {
-    fn is_held(self) -> bool {
+    fn is_held(&self) -> bool {
         match self {
-            Self::Leader { until } => until.is_none_or(|until| Instant::now() < until),
-            Self::Follower | Self::Lost => false,
+            Self::Leader { until } => until.is_none_or(|until| !until.has_come()),
+            Self::Follower { .. } | Self::Lost => false,
         }
+    }
+}
+
+/// A moment on both clocks. The monotonic one stands still while a machine sleeps, the other one may be set back: whichever
+/// is ahead counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Until {
+    monotonic: Instant,
+    wall: Timestamp,
+}
+
+impl Until {
+    fn after(span: Duration, began: (Instant, Timestamp)) -> Self {
+        Self { monotonic: began.0 + span, wall: began.1.saturating_add(span).unwrap_or(Timestamp::MAX) }
+    }
+
+    fn has_come(self) -> bool {
+        Instant::now() >= self.monotonic || Timestamp::now() >= self.wall
     }
 }
 
@@ -133,6 +158,22 @@ impl Claim {
     pub async fn held(&self) {
         if self.state.clone().wait_for(|state| state.is_held()).await.is_err() {
             std::future::pending::<()>().await;
+        }
+    }
+
+    /// Tells, until we lead, whether the lease could be taken if it were free: `None`, or why not. At once, and at each
+    /// change.
+    pub async fn waits(&self, mut tell: impl FnMut(Option<&str>)) {
+        let mut state = self.state.clone();
+        loop {
+            match &*state.borrow_and_update() {
+                State::Leader { .. } => return,
+                State::Follower { trouble } => tell(trouble.as_deref()),
+                State::Lost => {}
+            }
+            if state.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
         }
     }
 
@@ -161,12 +202,14 @@ impl fmt::Debug for Leadership {
 impl Leadership {
     /// Takes part in the election, in a task of its own.
     pub fn campaign(client: Client, candidacy: Candidacy) -> Self {
-        let (publish, state) = watch::channel(State::Follower);
+        let trouble = Some("the lease was not looked at yet".into());
+        let (publish, state) = watch::channel(State::Follower { trouble });
         let stop = CancellationToken::new();
         let elector = Elector {
             leases: Api::namespaced(client, &candidacy.namespace),
             candidacy,
             seen: None,
+            looked_at: None,
             publish,
             complaint: None,
         };
@@ -185,8 +228,8 @@ impl Leadership {
         self.claim.clone()
     }
 
-    /// Ends our part and gives the lease back, so that another replica can take over at once. To be called when
-    /// nothing is in flight any more.
+    /// Ends our part and gives the lease back, so that another replica can take over at once. From its first moment on the
+    /// claim is not held: what was sent before may still be under way, nothing new leaves.
     pub async fn release(mut self) {
         self.stop.cancel();
         if let Some(work) = self.work.take() {
@@ -203,10 +246,15 @@ impl Drop for Leadership {
     }
 }
 
+/// How long a round may still take when we are to end.
+const LAST_ROUND: Duration = Duration::from_secs(1);
+
 struct Elector {
     leases: Api<Lease>,
     candidacy: Candidacy,
     seen: Option<Seen>,
+    /// When a look succeeded last.
+    looked_at: Option<Instant>,
     publish: watch::Sender<State>,
     /// The last failure that was logged, so that a lasting one is logged once.
     complaint: Option<String>,
@@ -227,16 +275,17 @@ impl Elector {
     async fn run(mut self, stop: CancellationToken) {
         let Timings { renew_deadline, retry_period, .. } = self.candidacy.timings;
         loop {
-            let began = Instant::now();
-            let leads_until = match *self.publish.borrow() {
-                State::Leader { until } => until,
-                State::Follower | State::Lost => None,
+            let began = (Instant::now(), Timestamp::now());
+            let leads_until = match &*self.publish.borrow() {
+                State::Leader { until } => *until,
+                State::Follower { .. } | State::Lost => None,
             };
             // A round of a leader must not outlast what it is about to lose.
-            let deadline = leads_until.unwrap_or(began + renew_deadline);
+            let deadline = leads_until.map_or(began.0 + renew_deadline, |until| until.monotonic);
             let round = tokio::select! {
-                () = stop.cancelled() => break,
                 round = tokio::time::timeout_at(deadline, self.round()) => round,
+                // A write that is given up may take effect all the same, and nobody would know whose the lease is.
+                () = async { stop.cancelled().await; tokio::time::sleep(LAST_ROUND).await } => break,
             };
             match round {
                 Ok(Ok(Round::Held)) => {
@@ -245,23 +294,26 @@ impl Elector {
                         tracing::info!(identity = self.candidacy.identity, "leading");
                     }
                     // Counted from before the request: others count from after it.
-                    self.publish.send_replace(State::Leader { until: Some(began + renew_deadline) });
+                    let until = Until::after(renew_deadline, began);
+                    self.publish.send_replace(State::Leader { until: Some(until) });
                 }
                 Ok(Ok(Round::HeldByOther)) => {
                     self.complaint = None;
                     if leads_until.is_some() {
                         return self.lose("another replica took the lease");
                     }
+                    self.follow(began.0);
                 }
-                Ok(Err(error)) => self.complain(&error),
-                Err(_) => self.complain(&"no answer in time"),
+                Ok(Err(error)) => self.complain(&error, began.0),
+                Err(_) => self.complain(&"no answer in time", began.0),
             }
-            if leads_until.is_some_and(|until| until <= Instant::now()) {
+            if leads_until.is_some_and(Until::has_come) && !self.publish.borrow().is_held() {
                 return self.lose("the lease was not renewed in time");
             }
             let next = match leads_until {
-                Some(until) => (began + retry_period).min(until),
-                None => began + retry_period,
+                Some(until) => (began.0 + retry_period).min(until.monotonic),
+                None if self.publish.borrow().is_held() => began.0 + retry_period,
+                None => began.0 + retry_period / FOLLOWER_LOOKS,
             };
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -276,8 +328,24 @@ impl Elector {
         self.publish.send_replace(State::Lost);
     }
 
-    fn complain(&mut self, error: &dyn fmt::Display) {
+    /// Another replica leads, and we could see that.
+    fn follow(&mut self, now: Instant) {
+        self.looked_at = Some(now);
+        if *self.publish.borrow() != (State::Follower { trouble: None }) {
+            let holder = self.seen.as_ref().and_then(|seen| seen.observed.holder.as_deref());
+            tracing::info!(identity = self.candidacy.identity, holder, "another replica leads, waiting");
+            self.publish.send_replace(State::Follower { trouble: None });
+        }
+    }
+
+    fn complain(&mut self, error: &dyn fmt::Display, now: Instant) {
         let complaint = error.to_string();
+        let lately = |at: Instant| now.saturating_duration_since(at) < self.candidacy.timings.renew_deadline;
+        if matches!(*self.publish.borrow(), State::Follower { .. }) && !self.looked_at.is_some_and(lately) {
+            let Candidacy { namespace, name, .. } = &self.candidacy;
+            let trouble = format!("lease {namespace}/{name} cannot be had: {complaint}");
+            self.publish.send_replace(State::Follower { trouble: Some(trouble.into()) });
+        }
         if self.complaint.as_ref() == Some(&complaint) {
             return;
         }
@@ -335,7 +403,7 @@ impl Elector {
     }
 
     async fn write(&self) -> Result<Lease, KubeError> {
-        let now = MicroTime(jiff::Timestamp::now());
+        let now = MicroTime(Timestamp::now());
         let lasts = i32::try_from(self.candidacy.timings.lease_duration.as_secs()).unwrap_or(i32::MAX);
         let me = &self.candidacy.identity;
         let Some(seen) = &self.seen else {
@@ -366,26 +434,30 @@ impl Elector {
 
     /// Gives the lease back, if it is ours. A failure only makes the next leader wait.
     async fn release(&mut self) {
-        if !self.publish.borrow().is_held() {
-            return;
-        }
-        self.publish.send_replace(State::Follower);
-        let released = tokio::time::timeout(self.candidacy.timings.retry_period, async {
-            self.observe(self.leases.get_opt(&self.candidacy.name).await?);
-            let Some(seen) = &self.seen else { return Ok(()) };
-            if seen.observed.holder.as_ref() != Some(&self.candidacy.identity) {
-                return Ok(());
+        self.publish.send_replace(State::Follower { trouble: None });
+        let released = tokio::time::timeout(self.candidacy.timings.retry_period.max(LAST_ROUND), async {
+            loop {
+                self.observe(self.leases.get_opt(&self.candidacy.name).await?);
+                let Some(seen) = &self.seen else { return Ok(false) };
+                if seen.observed.holder.as_ref() != Some(&self.candidacy.identity) {
+                    return Ok(false);
+                }
+                let mut lease = seen.lease.clone();
+                let spec = lease.spec.get_or_insert_default();
+                spec.holder_identity = Some(String::new());
+                spec.lease_duration_seconds = Some(1);
+                spec.renew_time = Some(MicroTime(Timestamp::now()));
+                match self.leases.replace(&self.candidacy.name, &PostParams::default(), &lease).await {
+                    // Our own renewal that was given up came through after all.
+                    Err(KubeError::Api(status)) if status.is_conflict() => {}
+                    replaced => return replaced.map(|_| true),
+                }
             }
-            let mut lease = seen.lease.clone();
-            let spec = lease.spec.get_or_insert_default();
-            spec.holder_identity = Some(String::new());
-            spec.lease_duration_seconds = Some(1);
-            spec.renew_time = Some(MicroTime(jiff::Timestamp::now()));
-            self.leases.replace(&self.candidacy.name, &PostParams::default(), &lease).await.map(|_| ())
         })
         .await;
         match released {
-            Ok(Ok(())) => tracing::info!(identity = self.candidacy.identity, "lease released"),
+            Ok(Ok(true)) => tracing::info!(identity = self.candidacy.identity, "lease released"),
+            Ok(Ok(false)) => {}
             Ok(Err(error)) => tracing::warn!(%error, "lease not released, it will expire"),
             Err(_) => tracing::warn!(error = "no answer in time", "lease not released, it will expire"),
         }
@@ -435,14 +507,30 @@ mod tests {
         }
     }
 
+    fn claim(until: Until) -> (watch::Sender<State>, Claim) {
+        let (publish, state) = watch::channel(State::Leader { until: Some(until) });
+        (publish, Claim { state })
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_claim_ends_with_its_time_even_when_the_loop_is_frozen() {
-        let until = Instant::now() + Duration::from_secs(10);
-        let (_publish, state) = watch::channel(State::Leader { until: Some(until) });
-        let claim = Claim { state };
+        let began = (Instant::now(), Timestamp::now());
+        let (_publish, claim) = claim(Until::after(Duration::from_secs(100), began));
         assert!(claim.is_held());
-        tokio::time::advance(Duration::from_secs(10)).await;
+        tokio::time::advance(Duration::from_secs(100)).await;
         assert!(!claim.is_held());
+    }
+
+    #[tokio::test]
+    async fn a_claim_ends_with_its_time_even_when_the_machine_slept() {
+        // The monotonic clock of a machine that sleeps stands still; the other one has gone on.
+        let slept = Timestamp::now() - Duration::from_secs(101);
+        let (_publish, claim) = claim(Until::after(Duration::from_secs(100), (Instant::now(), slept)));
+        assert!(!claim.is_held());
+        // One that was set back changes nothing.
+        let ahead = Timestamp::now() + Duration::from_secs(10_000);
+        let (_publish, claim) = self::claim(Until::after(Duration::from_secs(100), (Instant::now(), ahead)));
+        assert!(claim.is_held());
     }
 
     #[tokio::test]

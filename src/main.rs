@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use oms_operator::api;
 use oms_operator::cli::{Cli, Command, ReleaseArgs, RunArgs};
 use oms_operator::config::{Config, Surroundings, file};
-use oms_operator::controller::{self, release::Release};
+use oms_operator::controller::{self, chain, release::Release};
 use oms_operator::telemetry::logging;
 use oms_operator::telemetry::traces::Traces;
 
@@ -170,19 +170,4 @@ async fn follow(
         }
         current = wanted;
     }
-}
-
-/// The error and its causes in one line; a cause that the text names already is not repeated.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.contains(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        cause = error.source();
-    }
-    text
 }

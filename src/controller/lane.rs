@@ -23,6 +23,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::due::Due;
+use super::chain;
 use crate::api::conditions::types;
 use crate::api::{
     ClusterConnection, Connection, MigrationTask, Phase, SyncEvent, SyncTask, TaskGroup, TransferStatus,
@@ -31,9 +32,13 @@ use crate::config::Watch;
 use crate::engine::{Action, Stores, Waker};
 use crate::plan::situation;
 use crate::plan::sync_event::is_over;
+use crate::telemetry::Health;
 
 /// How long one pass may take; above every deadline within it.
 pub(super) const PASS_LIMIT: Duration = Duration::from_mins(5);
+
+/// How long a failure of a watch counts that is not repeated: more than the longest pause before the next try.
+const FAILS: Duration = Duration::from_secs(75);
 
 /// A cache; what cannot be decoded is in it too.
 pub(super) type StoreOf<K> = Store<DeserializeGuard<K>>;
@@ -51,6 +56,14 @@ struct Lane<K: Resource<DynamicType = ()> + 'static> {
     triggers: BoxStream<'static, Result<ReconcileRequest<DeserializeGuard<K>>, watcher::Error>>,
 }
 
+/// What lanes watch, and who is told when they cannot.
+#[derive(Clone, Copy)]
+pub(super) struct Watched<'a> {
+    pub(super) client: &'a kube::Client,
+    pub(super) health: &'a Health,
+    pub(super) watch: &'a Watch,
+}
+
 /// All lanes of a kind.
 pub(super) struct Lanes<K: Resource<DynamicType = ()> + 'static> {
     lanes: Vec<Lane<K>>,
@@ -66,19 +79,20 @@ where
     K: Resource<DynamicType = ()> + Recorded + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
     /// Lanes of a namespaced kind.
-    pub(super) fn namespaced(client: &kube::Client, watch: &Watch, wakes: Wakes<K>) -> Self
+    pub(super) fn namespaced(source: Watched<'_>, wakes: Wakes<K>) -> Self
     where
         K: Resource<Scope = NamespaceResourceScope>,
     {
-        Self::watched(client, watch, wakes, &(Arc::new(|_: &str, _: &str| ()) as Watching))
+        Self::watched(source, wakes, &(Arc::new(|_: &str, _: &str| ()) as Watching))
     }
 
     /// The same, with somebody who is told of every change, of status too.
-    pub(super) fn watched(client: &kube::Client, watch: &Watch, wakes: Wakes<K>, watching: &Watching) -> Self
+    pub(super) fn watched(source: Watched<'_>, wakes: Wakes<K>, watching: &Watching) -> Self
     where
         K: Resource<Scope = NamespaceResourceScope>,
     {
-        let open = |api, namespace| Lane::open(api, namespace, Arc::clone(watching));
+        let Watched { client, health, watch } = source;
+        let open = |api, namespace| Lane::open(api, namespace, Arc::clone(watching), health);
         let lanes = match watch {
             Watch::All => vec![open(Api::all(client.clone()), None)],
             Watch::Namespaces(names) => names
@@ -90,11 +104,12 @@ where
     }
 
     /// The one lane of a kind of the cluster.
-    pub(super) fn cluster(client: &kube::Client, wakes: Wakes<K>) -> Self
+    pub(super) fn cluster(source: Watched<'_>, wakes: Wakes<K>) -> Self
     where
         K: Resource<Scope = ClusterResourceScope>,
     {
-        let lane = Lane::open(Api::all(client.clone()), None, Arc::new(|_, _| ()));
+        let all = Api::all(source.client.clone());
+        let lane = Lane::open(all, None, Arc::new(|_, _| ()), source.health);
         Self { lanes: vec![lane], wakes, due: Due::default() }
     }
 
@@ -146,7 +161,13 @@ impl<K> Lane<K>
 where
     K: Resource<DynamicType = ()> + Recorded + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
-    fn open(api: Api<DeserializeGuard<K>>, namespace: Option<String>, watching: Watching) -> Self {
+    fn open(
+        api: Api<DeserializeGuard<K>>,
+        namespace: Option<String>,
+        watching: Watching,
+        health: &Health,
+    ) -> Self {
+        let mut sight = Sight::new(health.clone(), api.resource_url().to_owned());
         let (store, writer) = reflector::store();
         let (fill, filled) = watch::channel(false);
         let changed = predicates::generation
@@ -155,6 +176,12 @@ where
             .combine(recorded);
         let stream = watcher(api, watcher::Config::default())
             .default_backoff()
+            .inspect(move |event| match event {
+                Err(error) => sight.failed(error),
+                // It comes before the list does.
+                Ok(watcher::Event::Init) => {}
+                Ok(_) => sight.works(),
+            })
             .modify(|object: &mut DeserializeGuard<K>| object.managed_fields_mut().clear())
             .reflect(writer)
             .inspect_ok(move |event| match event {
@@ -190,11 +217,9 @@ where
             obj_ref.namespace = target.namespace;
             Ok(ReconcileRequest { obj_ref, reason: ReconcileReason::Custom { reason: "woken".into() } })
         });
-        let queue = stream::select(
-            self.triggers.inspect_err(|error| tracing::warn!(%error, "a watch failed and starts again")),
-            woken,
-        )
-        .take_until(stop.cancelled_owned());
+        // A watch that failed starts again by itself.
+        let seen = self.triggers.filter(|trigger| future::ready(trigger.is_ok()));
+        let queue = stream::select(seen, woken).take_until(stop.cancelled_owned());
         let enters = due.clone();
         let queue = queue.inspect_ok(move |request| {
             let object = &request.obj_ref;
@@ -230,6 +255,40 @@ where
             future::ready(())
         })
         .await;
+    }
+}
+
+/// Whether a watch works, told when that changes.
+struct Sight {
+    health: Health,
+    /// What is watched: the path of the API.
+    what: String,
+    failure: Option<String>,
+}
+
+impl Sight {
+    fn new(health: Health, what: String) -> Self {
+        Self { health, what, failure: None }
+    }
+
+    fn failed(&mut self, error: &watcher::Error) {
+        let why = chain(error);
+        // One that was only cut off comes back by itself.
+        if matches!(error, watcher::Error::InitialListFailed(_) | watcher::Error::WatchStartFailed(_)) {
+            // That it works again shows only when something comes.
+            self.health.hinder(&*self.what, format!("{} cannot be watched: {why}", self.what), Some(FAILS));
+        }
+        if self.failure.as_ref() != Some(&why) {
+            tracing::warn!(what = self.what, error = why, "a watch failed and starts again");
+            self.failure = Some(why);
+        }
+    }
+
+    fn works(&mut self) {
+        if self.failure.take().is_some() {
+            self.health.clear(&self.what);
+            tracing::info!(what = self.what, "the watch works again");
+        }
     }
 }
 

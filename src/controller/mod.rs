@@ -6,27 +6,33 @@
 //! connection changed ───────┘
 //! ```
 
+mod definitions;
 mod due;
 mod lane;
+mod others;
 mod pauses;
 mod pulse;
+mod refusals;
 pub mod release;
+mod replica;
+mod start;
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future;
-use k8s_openapi::api::core::v1::Namespace;
+use kube::ResourceExt;
 use kube::core::DeserializeGuard;
-use kube::{Api, ResourceExt};
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::due::Due;
-use self::lane::{Lanes, Pass, Watching};
+use self::lane::{Lanes, Pass, Watched, Watching};
 use self::pulse::Pulse;
+use self::refusals::Refusals;
+pub use self::replica::run;
 use crate::api::{
     ClusterConnection, Connection, ConnectionKind, MANAGER, MigrationTask, SyncEvent, SyncTask, TaskGroup,
 };
@@ -34,7 +40,7 @@ use crate::config::{AmbientCredentials, Config, Watch};
 use crate::engine::{
     self, Action, AmbientUse, AnyConnection, Clock, Engine, Queues, Settings, Stores, Transfer, Waker,
 };
-use crate::leader::{Candidacy, Claim, Leadership};
+use crate::leader::Claim;
 use crate::oms::{Ambient, AmbientSettings};
 use crate::plan::transfer::Policy;
 use crate::telemetry::{Events, Health, Metrics, http, metrics};
@@ -61,16 +67,23 @@ pub enum Error {
     #[error("no connection to Kubernetes can be made")]
     Client(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The HTTP server could not be started.
-    #[error("the address for health and metrics cannot be used")]
-    Listen(#[source] std::io::Error),
+    #[error("--metrics-listen: health and metrics cannot be served at {address}")]
+    Listen {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
     /// The ready file could not be written.
-    #[error("the ready file cannot be written")]
-    ReadyFile(#[source] std::io::Error),
-    /// The UID of namespace kube-system could not be read.
-    #[error(
-        "the UID of namespace kube-system, the cluster's ID, cannot be read; allow it or set --cluster-id"
-    )]
-    ClusterId(#[source] Box<kube::Error>),
+    #[error("--ready-file: {} cannot be written", path.display())]
+    ReadyFile {
+        /// Which.
+        path: std::path::PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
     /// Another replica leads now.
     #[error("the lease was lost; another replica may lead now")]
     LeaseLost,
@@ -79,63 +92,13 @@ pub enum Error {
     Ended,
 }
 
-/// Runs the controller until `stop` is cancelled.
-pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Error> {
-    let client = kube::Client::try_default().await.map_err(|error| Error::Client(error.into()))?;
-    let (metrics, health) = (Metrics::new(), Health::new());
-    let bound =
-        http::serve(config.metrics_listen, metrics.clone(), health.clone()).await.map_err(Error::Listen)?;
-    tracing::info!(address = %bound, "serving health and metrics");
-    let leadership = match &config.leader_election {
-        None => Leadership::alone(),
-        Some(election) => Leadership::campaign(
-            client.clone(),
-            Candidacy {
-                namespace: election.namespace.clone(),
-                name: election.name.clone(),
-                identity: config.identity.clone(),
-                timings: election.timings,
-            },
-        ),
-    };
-    let claim = leadership.claim();
-    // A replica that waits for the lease is ready: a rolling update waits for it.
-    if config.leader_election.is_some() {
-        health.set_ready();
-    }
-    metrics.set_leader(false);
-    let led = tokio::select! {
-        () = claim.held() => true,
-        () = stop.cancelled() => false,
-    };
-    let result = if led {
-        metrics.set_leader(true);
-        tokio::select! {
-            result = lead(&config, client, (metrics.clone(), health.clone()), bound, (claim.clone(), stop.clone())) => result,
-            () = claim.lost() => Err(Error::LeaseLost),
-        }
-    } else {
-        Ok(())
-    };
-    health.set_unready();
-    // The successor tells how things stand from here on.
-    metrics.set_source(None);
-    metrics.set_leader(false);
-    leadership.release().await;
-    result
-}
-
 async fn lead(
     config: &Config,
     client: kube::Client,
     (metrics, health): (Metrics, Health),
     bound: std::net::SocketAddr,
-    (claim, stop): (Claim, CancellationToken),
+    (claim, cluster_id, stop): (Claim, String, CancellationToken),
 ) -> Result<(), Error> {
-    let cluster_id = match &config.cluster_id {
-        Some(id) => id.clone(),
-        None => cluster_id(&client).await?,
-    };
     let (waker, queues) = Waker::new();
     let Queues {
         migration_tasks: task_queue,
@@ -146,18 +109,19 @@ async fn lead(
         cluster_connections: cluster_queue,
         namespaces,
     } = queues;
-    let tasks = Lanes::<MigrationTask>::namespaced(&client, &config.watch, task_queue);
-    let groups = Lanes::<TaskGroup>::namespaced(&client, &config.watch, group_queue);
+    let source = Watched { client: &client, health: &health, watch: &config.watch };
+    let tasks = Lanes::<MigrationTask>::namespaced(source, task_queue);
+    let groups = Lanes::<TaskGroup>::namespaced(source, group_queue);
     let (sync_task_changed, sync_task_changes) = mpsc::unbounded_channel();
     let watching: Watching = Arc::new(move |namespace, name| {
         let _ = sync_task_changed.send((namespace.to_owned(), name.to_owned()));
     });
-    let sync_tasks = Lanes::<SyncTask>::watched(&client, &config.watch, sync_task_queue, &watching);
-    let sync_events = Lanes::<SyncEvent>::namespaced(&client, &config.watch, sync_event_queue);
-    let connections = Lanes::<Connection>::namespaced(&client, &config.watch, connection_queue);
+    let sync_tasks = Lanes::<SyncTask>::watched(source, sync_task_queue, &watching);
+    let sync_events = Lanes::<SyncEvent>::namespaced(source, sync_event_queue);
+    let connections = Lanes::<Connection>::namespaced(source, connection_queue);
     // A namespaced install has Roles only, so nothing of the whole cluster.
     let cluster_connections =
-        (config.watch == Watch::All).then(|| Lanes::<ClusterConnection>::cluster(&client, cluster_queue));
+        (config.watch == Watch::All).then(|| Lanes::<ClusterConnection>::cluster(source, cluster_queue));
     let (paused_namespaces, pauses_filled, pauses) = if config.watch == Watch::All {
         let (store, filled, run) = pauses::watch(&client, waker.clone(), stop.clone());
         (Some(store), Some(filled), future::Either::Left(run))
@@ -192,6 +156,7 @@ async fn lead(
         ("ClusterConnection", cluster_connections.as_ref().map(Lanes::due).unwrap_or_default()),
     ];
     let pulse = Pulse::new(health.component("passes", HEALTHY));
+    let pulse = Pulse::new(health.component("passes", HEALTHY), Refusals::new(health.clone()));
     let mut connections_filled = connections.filled();
     connections_filled.extend(cluster_connections.iter().flat_map(Lanes::filled));
     connections_filled.extend(pauses_filled);
@@ -253,7 +218,7 @@ async fn lead(
             Arc::clone(&engine),
             stores.clone(),
             filled.clone(),
-            (health.component("housekeeping", HEALTHY), stop.clone()),
+            (health.component("housekeeping", HEALTHY), pulse.refused.clone(), stop.clone()),
         )),
     ];
     tokio::select! {
@@ -263,7 +228,8 @@ async fn lead(
     engine.metrics().set_source(Some(source(&engine, dues, config.per_object_metrics)));
     health.set_ready();
     if let Some(file) = &config.ready_file {
-        http::write_ready_file(file, bound).map_err(Error::ReadyFile)?;
+        let unwritten = |source| Error::ReadyFile { path: file.clone(), source };
+        http::write_ready_file(file, bound).map_err(unwritten)?;
     }
     let ended = future::select_all(work).await;
     let asked = stop.is_cancelled();
@@ -316,11 +282,19 @@ fn settings(config: &Config, cluster_id: String, claim: Claim, metrics: &Metrics
     }
 }
 
-async fn cluster_id(client: &kube::Client) -> Result<String, Error> {
-    let namespaces: Api<Namespace> = Api::all(client.clone());
-    let system =
-        namespaces.get_metadata("kube-system").await.map_err(|error| Error::ClusterId(Box::new(error)))?;
-    Ok(system.uid().unwrap_or_default())
+/// An error and its causes in one line; a cause that the text names already is not repeated.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.contains(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        cause = error.source();
+    }
+    text
 }
 
 /// Waits until every cache is filled.
@@ -349,13 +323,8 @@ fn pass_of<K: Transfer>(
             synced(filled).await;
             let uid = object.uid().unwrap_or_default();
             let pass = Box::pin(engine.reconcile(&object));
-            finish(
-                K::KIND.as_str(),
-                &*object,
-                &engine,
-                &uid,
-                pulse.watch(engine::guarded(lane::PASS_LIMIT, pass)).await,
-            )
+            let ended = pulse.watch(engine::guarded(lane::PASS_LIMIT, pass)).await;
+            finish(K::KIND.as_str(), &*object, (&engine, &pulse.refused), &uid, ended)
         })
     })
 }
@@ -375,7 +344,7 @@ fn pass_of_sync_event(
             let uid = object.uid().unwrap_or_default();
             let pass = Box::pin(engine.reconcile_sync_event(&object));
             let ended = pulse.watch(engine::guarded(lane::PASS_LIMIT, pass)).await;
-            finish("SyncEvent", &*object, &engine, &uid, ended)
+            finish("SyncEvent", &*object, (&engine, &pulse.refused), &uid, ended)
         })
     })
 }
@@ -395,7 +364,8 @@ fn pass_of_connection<K: AnyConnection>(
             synced(filled).await;
             let uid = object.uid().unwrap_or_default();
             let pass = Box::pin(engine.reconcile_connection(&object));
-            finish(kind, &*object, &engine, &uid, pulse.watch(engine::guarded(lane::PASS_LIMIT, pass)).await)
+            let ended = pulse.watch(engine::guarded(lane::PASS_LIMIT, pass)).await;
+            finish(kind, &*object, (&engine, &pulse.refused), &uid, ended)
         })
     })
 }
@@ -404,21 +374,29 @@ fn pass_of_connection<K: AnyConnection>(
 fn finish(
     kind: &'static str,
     object: &impl ResourceExt,
-    engine: &Engine,
+    (engine, refused): (&Engine, &Refusals),
     uid: &str,
     (result, took): (Result<Action, engine::Error>, Duration),
 ) -> Action {
     match result {
         Ok(action) => {
             engine.succeeded(uid);
+            refused.passed(uid);
             engine.metrics().reconciled(kind, "ok", took);
             action
         }
+        // The process is about to end.
+        Err(engine::Error::NotLeading) => Action::requeue(Duration::from_secs(1)),
         Err(error) => {
             engine.metrics().reconciled(kind, error.label(), took);
+            let told_before = error.denied().is_some_and(|what| !refused.note(what, uid));
             let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
             let cause = std::error::Error::source(&error).map(ToString::to_string);
-            tracing::warn!(kind, namespace, name, error = %error, cause, "the pass failed");
+            if told_before {
+                tracing::debug!(kind, namespace, name, error = %error, cause, "the pass failed");
+            } else {
+                tracing::warn!(kind, namespace, name, error = %error, cause, "the pass failed");
+            }
             if matches!(error, engine::Error::Undecodable(_)) {
                 Action::await_change()
             } else {
@@ -450,7 +428,7 @@ async fn keep_house(
     engine: Arc<Engine>,
     stores: Stores,
     filled: Vec<watch::Receiver<bool>>,
-    (beat, stop): (crate::telemetry::Beat, CancellationToken),
+    (beat, refused, stop): (crate::telemetry::Beat, Refusals, CancellationToken),
 ) {
     // With half-filled caches it would forget what exists.
     tokio::select! {
@@ -494,6 +472,7 @@ async fn keep_house(
             |uid| pinned.contains(uid),
         );
         engine.mend_protection();
+        refused.tidy();
         beat.ok();
     }
 }

@@ -5,11 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use super::refusals::Refusals;
 use crate::telemetry::Beat;
 
 /// Counts passes under way and tells the health of it.
 #[derive(Clone)]
-pub(super) struct Pulse(Arc<Inner>);
+pub(super) struct Pulse {
+    inner: Arc<Inner>,
+    /// What passes were refused.
+    pub(super) refused: Refusals,
+}
 
 struct Inner {
     under_way: AtomicUsize,
@@ -18,22 +23,22 @@ struct Inner {
 
 impl Pulse {
     /// A pulse without passes.
-    pub(super) fn new(beat: Beat) -> Self {
+    pub(super) fn new(beat: Beat, refused: Refusals) -> Self {
         beat.rest();
-        Self(Arc::new(Inner { under_way: AtomicUsize::new(0), beat }))
+        Self { inner: Arc::new(Inner { under_way: AtomicUsize::new(0), beat }), refused }
     }
 
     /// Watches a pass and says how long it took.
     pub(super) async fn watch<T>(&self, pass: impl Future<Output = T>) -> (T, Duration) {
         let began = Instant::now();
-        if self.0.under_way.fetch_add(1, Ordering::SeqCst) == 0 {
-            self.0.beat.ok();
+        if self.inner.under_way.fetch_add(1, Ordering::SeqCst) == 0 {
+            self.inner.beat.ok();
         }
         let result = pass.await;
-        if self.0.under_way.fetch_sub(1, Ordering::SeqCst) == 1 {
-            self.0.beat.rest();
+        if self.inner.under_way.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.inner.beat.rest();
         } else {
-            self.0.beat.ok();
+            self.inner.beat.ok();
         }
         (result, began.elapsed())
     }

@@ -4,6 +4,7 @@
 //! Components that have nothing to do (a follower that waits for the lease, a poller without tasks) rest
 //! instead of beating, so that waiting never looks like hanging.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,7 +17,14 @@ use tokio::time::Instant;
 pub struct Health {
     components: Arc<Mutex<Vec<Component>>>,
     ready: watch::Sender<bool>,
+    /// What keeps the process from being ready, by what it is about, and until when it counts unless it is told again.
+    hindrances: Arc<Mutex<BTreeMap<String, Hindrance>>>,
     next_id: Arc<std::sync::atomic::AtomicU64>,
+}
+
+struct Hindrance {
+    why: String,
+    until: Option<Instant>,
 }
 
 struct Component {
@@ -65,7 +73,12 @@ impl Default for Health {
 impl Health {
     /// A process with no components that is not ready.
     pub fn new() -> Self {
-        Self { components: Arc::default(), ready: watch::Sender::new(false), next_id: Arc::default() }
+        Self {
+            components: Arc::default(),
+            ready: watch::Sender::new(false),
+            hindrances: Arc::default(),
+            next_id: Arc::default(),
+        }
     }
 
     /// Adds a component that promises to beat at least every `max_age`. Its time starts now.
@@ -105,9 +118,37 @@ impl Health {
         self.ready.send_replace(false);
     }
 
-    /// Whether [`set_ready`](Self::set_ready) was called.
+    /// Says what somebody has to mend before the process is of use; it is not ready meanwhile. Counts until
+    /// [`cleared`](Self::clear), or for so long, where the end of it cannot be seen.
+    pub fn hinder(&self, about: impl Into<String>, why: impl Into<String>, lasts: Option<Duration>) {
+        let hindrance = Hindrance { why: why.into(), until: lasts.map(|lasts| Instant::now() + lasts) };
+        self.hindrances().insert(about.into(), hindrance);
+    }
+
+    /// Says that it was mended.
+    pub fn clear(&self, about: &str) {
+        self.hindrances().remove(about);
+    }
+
+    /// Why the process is not ready; empty when it is.
+    pub fn hindered_by(&self) -> Vec<String> {
+        let now = Instant::now();
+        let mut hindrances = self.hindrances();
+        hindrances.retain(|_, hindrance| hindrance.until.is_none_or(|until| now < until));
+        let mut why: Vec<_> = hindrances.values().map(|hindrance| hindrance.why.clone()).collect();
+        if why.is_empty() && !*self.ready.borrow() {
+            why.push("starting or ending: the caches are not in sync".to_owned());
+        }
+        why
+    }
+
+    /// Whether [`set_ready`](Self::set_ready) was called, and nothing hinders.
     pub fn is_ready(&self) -> bool {
-        *self.ready.borrow()
+        self.hindered_by().is_empty()
+    }
+
+    fn hindrances(&self) -> MutexGuard<'_, BTreeMap<String, Hindrance>> {
+        self.hindrances.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until the process is ready.
@@ -191,6 +232,20 @@ mod tests {
         tokio::time::advance(2 * MINUTE).await;
         let stale: Vec<_> = health.stale().into_iter().map(|stale| stale.component).collect();
         assert_eq!(stale, ["died"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_hinders_is_told_until_it_is_mended_or_was_not_seen_for_long() {
+        let health = Health::new();
+        health.set_ready();
+        health.hinder("definitions", "they are missing", None);
+        health.hinder("watch", "no right", Some(MINUTE));
+        assert_eq!(health.hindered_by(), ["they are missing", "no right"]);
+        tokio::time::advance(MINUTE).await;
+        assert_eq!(health.hindered_by(), ["they are missing"]);
+        assert!(!health.is_ready());
+        health.clear("definitions");
+        assert!(health.is_ready());
     }
 
     #[tokio::test]

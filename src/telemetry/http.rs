@@ -55,11 +55,12 @@ async fn healthz(State(served): State<Served>) -> (StatusCode, String) {
     (StatusCode::SERVICE_UNAVAILABLE, lines.join("\n") + "\n")
 }
 
-async fn readyz(State(served): State<Served>) -> (StatusCode, &'static str) {
-    if served.health.is_ready() {
-        (StatusCode::OK, "ok\n")
+async fn readyz(State(served): State<Served>) -> (StatusCode, String) {
+    let why = served.health.hindered_by();
+    if why.is_empty() {
+        (StatusCode::OK, "ok\n".to_owned())
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "starting or ending: the caches are not in sync\n")
+        (StatusCode::SERVICE_UNAVAILABLE, why.join("\n") + "\n")
     }
 }
 

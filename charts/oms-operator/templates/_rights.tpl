@@ -31,4 +31,10 @@
 - apiGroups: [""]
   resources: [namespaces]                                           # labels: allowedNamespaces, pauses
   verbs: [get, list, watch]
+{{- if .Values.leaderElection.enabled }}
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]                                               # whether another operator works in this cluster
+  resourceNames: [oms-operator]
+  verbs: [list]
+{{- end }}
 {{- end }}

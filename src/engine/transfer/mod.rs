@@ -471,8 +471,9 @@ impl<K: Transfer> Pass<'_, K> {
             Step::AddFinalizer => {
                 let mut finalizers = self.object.finalizers().to_vec();
                 finalizers.push(api::FINALIZER.into());
-                self.memory.latest =
-                    Some(kubernetes::set_finalizers(self.engine, &self.api, &self.object, &finalizers).await?);
+                self.memory.latest = Some(
+                    kubernetes::set_finalizers(self.engine, &self.api, &self.object, &finalizers).await?,
+                );
                 self.engine.metrics.kubernetes_write(K::KIND.as_str(), "patch");
                 return Ok(Action::requeue(Duration::ZERO));
             }

@@ -1,0 +1,128 @@
+//! Other operators in the cluster. Two that work for all namespaces would answer the same objects, each by its own settings:
+//! statuses would go back and forth. So one that works for the whole cluster waits as long as another holds a lease elsewhere.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::time::Duration;
+
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::ListParams;
+use kube::{Api, Client, ResourceExt};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::chain;
+use crate::config::LEASE_NAME;
+use crate::engine::denied;
+use crate::telemetry::Health;
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// How long a lease lasts that does not say it.
+const LASTS: Duration = Duration::from_secs(15);
+
+/// What is known of the leases of others.
+pub(super) struct Others {
+    leases: Api<Lease>,
+    /// Namespace of our own lease.
+    own: String,
+    seen: HashMap<String, Seen>,
+    told: Option<String>,
+}
+
+struct Seen {
+    version: Option<String>,
+    /// When it was first seen in this version.
+    since: Instant,
+    /// Whether it has changed since we look.
+    renewed: bool,
+}
+
+/// A lease that somebody else holds.
+struct Other {
+    namespace: String,
+    holder: String,
+    renewed: bool,
+}
+
+impl Others {
+    /// For an operator whose lease is in namespace `own`.
+    pub(super) fn new(client: Client, own: &str) -> Self {
+        Self { leases: Api::all(client), own: own.to_owned(), seen: HashMap::new(), told: None }
+    }
+
+    /// Waits until no other operator works; `false` when `stop` came first.
+    pub(super) async fn wait(&mut self, health: &Health, stop: &CancellationToken) -> bool {
+        loop {
+            let why = match self.look().await {
+                Ok(others) => match others.iter().max_by_key(|other| other.renewed) {
+                    None => {
+                        health.clear("others");
+                        return true;
+                    }
+                    Some(Other { namespace, holder, renewed: true }) => format!(
+                        "another operator, {holder} in namespace {namespace}, works in this cluster, and this one would \
+                         work for all of it: uninstall one of them, or name namespaces to each (`watchNamespaces`)"
+                    ),
+                    // It may have gone without giving it back.
+                    Some(other) => {
+                        format!("waiting whether the lease in namespace {} is renewed", other.namespace)
+                    }
+                },
+                Err(error) if denied(&error).is_some() => {
+                    tracing::warn!(error = chain(&error), "cannot see whether another operator works here");
+                    return true;
+                }
+                Err(error) => format!("cannot see whether another operator works here: {}", chain(&error)),
+            };
+            health.hinder("others", &*why, None);
+            if self.told.as_ref() != Some(&why) {
+                tracing::error!(error = why, "not able to work yet, looking again and again");
+                self.told = Some(why);
+            }
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE) => {}
+                () = stop.cancelled() => return false,
+            }
+        }
+    }
+
+    /// Whether another operator took its lease while we took ours. Each looks after it took its own, so at least one of
+    /// them sees the other.
+    pub(super) async fn have_come(&mut self) -> bool {
+        self.look().await.is_ok_and(|others| !others.is_empty())
+    }
+
+    /// Lets some time pass, another one for everybody.
+    pub(super) async fn step_aside() {
+        let chance = RandomState::new().hash_one(()) % 2_000;
+        tokio::time::sleep(Duration::from_millis(chance)).await;
+    }
+
+    /// Leases that others hold and that have not run out while we looked.
+    async fn look(&mut self) -> Result<Vec<Other>, kube::Error> {
+        let named = ListParams::default().fields(&format!("metadata.name={LEASE_NAME}"));
+        let found = self.leases.list(&named).await?;
+        let mut others = Vec::new();
+        for lease in found {
+            let (namespace, version) = (lease.namespace().unwrap_or_default(), lease.resource_version());
+            let spec = lease.spec.unwrap_or_default();
+            let holder = spec.holder_identity.filter(|holder| !holder.is_empty());
+            let Some(holder) = holder.filter(|_| namespace != self.own) else { continue };
+            let lasts = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
+            let lasts = lasts.map_or(LASTS, Duration::from_secs);
+            let (before, now) = (self.seen.get(&namespace), Instant::now());
+            let same = before.filter(|seen| seen.version == version);
+            let (since, renewed) = match (same, before) {
+                (Some(same), _) => (same.since, same.renewed),
+                (None, before) => (now, before.is_some()),
+            };
+            self.seen.insert(namespace.clone(), Seen { version, since, renewed });
+            if now.saturating_duration_since(since) <= lasts {
+                others.push(Other { namespace, holder, renewed });
+            }
+        }
+        Ok(others)
+    }
+}

@@ -1,0 +1,127 @@
+//! The life of a replica: what it needs, the wait for the lease, the work, the end.
+
+use std::time::Duration;
+
+use kube::Client;
+use tokio_util::sync::CancellationToken;
+
+use super::others::Others;
+use super::{Error, lead, start};
+use crate::config::{Config, Watch};
+use crate::leader::{Candidacy, Claim, Leadership};
+use crate::telemetry::{Health, Metrics, http};
+
+/// How long passes that are under way may keep the lease once the end was asked for. The successor is to lead within two
+/// seconds, and looks every half. What is in flight then needs no lease any more: its answer goes into a status that nobody
+/// has changed, or is found by the successor.
+const HAND_OVER: Duration = Duration::from_secs(1);
+
+/// Runs the controller until `stop` is cancelled.
+pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Error> {
+    let client = Client::try_default().await.map_err(|error| Error::Client(error.into()))?;
+    let (metrics, health) = (Metrics::new(), Health::new());
+    let address = config.metrics_listen;
+    let bound = http::serve(address, metrics.clone(), health.clone())
+        .await
+        .map_err(|source| Error::Listen { address, source })?;
+    tracing::info!(address = %bound, "serving health and metrics");
+    start::announce(&config.watch);
+    metrics.set_leader(false);
+    let Some(cluster_id) = start::prepare(&config, &client, &health, &stop).await else { return Ok(()) };
+    let Some((leadership, claim)) = take_the_lead(&config, &client, &health, &stop).await else {
+        return Ok(());
+    };
+    metrics.set_leader(true);
+    let work = lead(
+        &config,
+        client,
+        (metrics.clone(), health.clone()),
+        bound,
+        (claim.clone(), cluster_id, stop.clone()),
+    );
+    tokio::pin!(work);
+    let asked = async {
+        stop.cancelled().await;
+        health.set_unready();
+        tokio::time::sleep(HAND_OVER).await;
+    };
+    let result = tokio::select! {
+        result = &mut work => result,
+        () = claim.lost() => Err(Error::LeaseLost),
+        () = asked => {
+            leadership.release().await;
+            yielded(&metrics);
+            return work.await;
+        }
+    };
+    health.set_unready();
+    yielded(&metrics);
+    leadership.release().await;
+    result
+}
+
+/// The successor tells how things stand from here on.
+fn yielded(metrics: &Metrics) {
+    metrics.set_source(None);
+    metrics.set_leader(false);
+}
+
+/// Waits until we lead; `None` when `stop` came first.
+async fn take_the_lead(
+    config: &Config,
+    client: &Client,
+    health: &Health,
+    stop: &CancellationToken,
+) -> Option<(Leadership, Claim)> {
+    let Some(election) = &config.leader_election else {
+        let alone = Leadership::alone();
+        let claim = alone.claim();
+        return Some((alone, claim));
+    };
+    // Only who works for the whole cluster may look at leases elsewhere.
+    let mut others = (config.watch == Watch::All).then(|| Others::new(client.clone(), &election.namespace));
+    loop {
+        if let Some(others) = &mut others
+            && !others.wait(health, stop).await
+        {
+            return None;
+        }
+        let leadership = Leadership::campaign(
+            client.clone(),
+            Candidacy {
+                namespace: election.namespace.clone(),
+                name: election.name.clone(),
+                identity: config.identity.clone(),
+                timings: election.timings,
+            },
+        );
+        let claim = leadership.claim();
+        // A replica that waits for the lease, and could take it, is ready: a rolling update waits for it.
+        let waits = claim.waits(|trouble| match trouble {
+            Some(why) => health.hinder("lease", why, None),
+            None => {
+                health.clear("lease");
+                health.set_ready();
+            }
+        });
+        let led = tokio::select! {
+            () = waits => true,
+            () = stop.cancelled() => false,
+        };
+        health.clear("lease");
+        if led
+            && let Some(others) = &mut others
+            && others.have_come().await
+        {
+            leadership.release().await;
+            Others::step_aside().await;
+            continue;
+        }
+        if led {
+            return Some((leadership, claim));
+        }
+        health.set_unready();
+        leadership.release().await;
+        return None;
+    }
+}
