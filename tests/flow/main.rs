@@ -37,6 +37,7 @@ mod pinned;
 mod preflight;
 mod process;
 mod queue;
+mod replicas;
 mod rerun;
 mod retry;
 mod rotation;

@@ -176,6 +176,30 @@ impl Operator {
         self.process.signal(signal);
     }
 
+    /// When it logged lines with a text, by its own clock, the oldest first.
+    pub(crate) fn logged_at(&self, text: &str) -> Vec<jiff::Timestamp> {
+        let log = self.log();
+        let lines = log.lines().filter(|line| line.contains(text));
+        lines
+            .map(|line| {
+                let line: Value = serde_json::from_str(line).unwrap();
+                line["timestamp"].as_str().unwrap().parse().unwrap()
+            })
+            .collect()
+    }
+
+    /// Status and body of a path, also of one that is not ready yet.
+    pub(crate) async fn ask(&self, path: &str) -> (u16, String) {
+        self.wait_log("serving health and metrics").await;
+        let log = self.log();
+        let line = log.lines().find(|line| line.contains("serving health and metrics")).unwrap();
+        let line: Value = serde_json::from_str(line).unwrap();
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let url = format!("http://{}{path}", line["address"].as_str().unwrap());
+        let answer = http.get(url).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
     /// SIGTERM, and how it ended within the limit.
     pub(crate) async fn terminate(&mut self, limit: Duration) -> Option<ExitStatus> {
         self.process.signal(Signal::TERM);
