@@ -174,3 +174,69 @@ async fn a_candidate_whose_namespace_comes_later_recovers_by_itself() {
     held(&claim).await;
     leadership.release().await;
 }
+
+#[tokio::test]
+async fn who_cannot_have_the_lease_says_why_until_it_leads() {
+    let client = client().await;
+    let name = format!("{}-later", namespace(&client).await);
+    let leadership = campaign(&client, &name, "early");
+    let claim = leadership.claim();
+    let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let waiting = tokio::spawn(async move {
+        claim.waits(|trouble| told.send(trouble.map(str::to_owned)).unwrap()).await;
+    });
+    let place = format!("lease {name}/{LEASE} cannot be had: ");
+    timeout(LIMIT, async {
+        while !heard
+            .recv()
+            .await
+            .unwrap()
+            .is_some_and(|why| why.starts_with(&place) && why.contains("not found"))
+        {}
+    })
+    .await
+    .expect("it says why");
+    Api::all(client.clone()).create(&PostParams::default(), &named(Some(&name))).await.unwrap();
+    timeout(LIMIT, waiting).await.expect("it leads").unwrap();
+    assert!(leadership.claim().is_held());
+    leadership.release().await;
+}
+
+#[tokio::test]
+async fn who_waits_and_could_take_the_lease_has_nothing_to_say() {
+    let client = client().await;
+    let namespace = namespace(&client).await;
+    let first = campaign(&client, &namespace, "first");
+    held(&first.claim()).await;
+    let second = campaign(&client, &namespace, "second");
+    let claim = second.claim();
+    let (told, heard) = tokio::sync::watch::channel(Some(String::new()));
+    let waiting =
+        tokio::spawn(async move { claim.waits(|trouble| drop(told.send(trouble.map(str::to_owned)))).await });
+    let mut seen = heard.clone();
+    timeout(LIMIT, seen.wait_for(Option::is_none)).await.expect("it sees the lease").unwrap();
+    first.release().await;
+    timeout(LIMIT, waiting).await.expect("it leads").unwrap();
+    second.release().await;
+}
+
+#[tokio::test]
+async fn a_lease_is_given_back_also_in_the_middle_of_a_renewal() {
+    let client = client().await;
+    let namespace = namespace(&client).await;
+    // One renewal begins when the last one has ended.
+    let timings = Timings { retry_period: Duration::from_millis(1), ..FAST };
+    for number in 0..10 {
+        let candidacy = Candidacy {
+            namespace: namespace.clone(),
+            name: LEASE.to_owned(),
+            identity: format!("replica-{number}"),
+            timings,
+        };
+        let leadership = Leadership::campaign(client.clone(), candidacy);
+        held(&leadership.claim()).await;
+        leadership.release().await;
+        let holder = lease(&client, &namespace).await.spec.unwrap().holder_identity;
+        assert_eq!(holder.as_deref(), Some(""), "replica {number} kept it");
+    }
+}

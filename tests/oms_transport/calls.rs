@@ -174,6 +174,26 @@ async fn a_server_without_tls_was_never_sent_anything() {
     assert_no_secret(&error);
 }
 
+/// Regression: who was allowed to call when the wait for a permit began called at its end, whatever had happened meanwhile.
+#[tokio::test]
+async fn a_call_that_may_no_longer_be_made_when_its_wait_is_over_is_never_sent() {
+    let server = Server::start(|_| json_answer(200, json!({"count": 0, "tasks": []}))).await;
+    let asked = Arc::new(Mutex::new(0));
+    let count = Arc::clone(&asked);
+    let mut settings = server.settings();
+    // The first call may be made, and no other.
+    settings.may_send = Some(Arc::new(move || {
+        *count.lock().unwrap() += 1;
+        *count.lock().unwrap() == 1
+    }));
+    let client = Client::new(settings, credentials(), Budget::new(5.0)).unwrap();
+    client.list_tasks(&ListTasks::default(), Urgency::Poll).await.unwrap();
+    let error = client.create_task(&create_request(), Urgency::Create).await.unwrap_err();
+    assert_eq!((error.delivery(), error.class()), (Delivery::NotSent, Class::Transient));
+    assert_eq!(error.to_string(), "The call was held back: this replica no longer leads");
+    assert_eq!((server.seen().len(), *asked.lock().unwrap()), (1, 2));
+}
+
 #[tokio::test]
 async fn no_answer_in_time_leaves_the_outcome_open() {
     let server = Server::raw(b"", true).await;
