@@ -26,6 +26,10 @@ struct Operator {
 
 impl Operator {
     fn start(plane: &ControlPlane, name: &str, namespace: &str, args: &[&str]) -> Self {
+        Self::start_with(plane.kubeconfig(), name, namespace, args)
+    }
+
+    fn start_with(kubeconfig: &Path, name: &str, namespace: &str, args: &[&str]) -> Self {
         let place =
             |what: &str| Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{namespace}-{name}.{what}"));
         let (ready_file, log) = (place("ready"), place("log"));
@@ -35,7 +39,7 @@ impl Operator {
             .arg("--ready-file")
             .arg(&ready_file)
             .args(args)
-            .env("KUBECONFIG", plane.kubeconfig())
+            .env("KUBECONFIG", kubeconfig)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(std::fs::File::create(&log).unwrap())
@@ -179,4 +183,118 @@ async fn a_leader_whose_lease_was_taken_ends_with_an_error() {
     assert_eq!(last["level"], "ERROR", "{log}");
     assert!(last["error"].as_str().unwrap().starts_with("the lease was lost"), "{log}");
     assert_eq!(stage.holder().await.as_deref(), Some("robber"));
+}
+
+/// What a run that cannot go on leaves: its exit code, and its last line.
+fn failed_run(kubeconfig: &Path, args: &[&str], variable: (&str, &str)) -> (Option<i32>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_oms-operator"))
+        .arg("run")
+        .args(args)
+        .env("KUBECONFIG", kubeconfig)
+        .env(variable.0, variable.1)
+        .output()
+        .unwrap();
+    assert!(output.stdout.is_empty());
+    let said = String::from_utf8(output.stderr).unwrap();
+    (output.status.code(), said)
+}
+
+#[tokio::test]
+async fn an_address_in_use_ends_it_and_is_named() {
+    let stage = Stage::new().await;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let args = ["--metrics-listen", &address, "--namespace", &stage.namespace];
+    let (code, said) = failed_run(stage.plane.kubeconfig(), &args, ("A", "b"));
+    assert_eq!(code, Some(1), "{said}");
+    let line: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    let error = line["error"].as_str().unwrap();
+    assert!(error.starts_with("--metrics-listen: ") && error.contains(&address), "{error}");
+    assert!(error.contains("in use"), "{error}");
+    assert_eq!(said.lines().count(), 1, "one line is enough: {said}");
+}
+
+#[test]
+fn a_kubeconfig_that_cannot_be_read_ends_it_and_is_named() {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("run-no-kubeconfig");
+    std::fs::write(&file, "contexts: [").unwrap();
+    let missing = file.with_extension("missing");
+    for kubeconfig in [&file, &missing] {
+        let args = ["--metrics-listen", "127.0.0.1:0"];
+        let (code, said) = failed_run(kubeconfig, &args, ("A", "b"));
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains("no connection to Kubernetes can be made"), "{said}");
+        assert!(said.contains(kubeconfig.to_str().unwrap()), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+    std::fs::remove_file(file).unwrap();
+}
+
+#[test]
+fn a_value_that_is_wrong_ends_it_and_its_flag_is_named() {
+    let nowhere = Path::new("/nonexistent");
+    for (args, variable, code, words) in [
+        (&["--poll-interval", "often"][..], ("A", "b"), 2, &["--poll-interval", "write it like 30s"][..]),
+        (&[], ("OMS_OPERATOR_POLL_INTERVAL", "often"), 2, &["--poll-interval", "write it like 30s"]),
+        (&[], ("OMS_OPERATOR_LOG_FORMAT", "xml"), 2, &["--log-format", "json"]),
+        (&[], ("OMS_OPERATOR_NAMESPACE", "Team_A"), 1, &["--namespace", "Team_A"]),
+        (&["--log", "a=b=c"], ("A", "b"), 1, &["log filter", "a=b=c"]),
+        (&["--leader-lease-duration", "5s"], ("A", "b"), 1, &["--leader-lease-duration", "renew deadline"]),
+        (&["--no-such-flag"], ("A", "b"), 2, &["--no-such-flag"]),
+    ] {
+        let (ended, said) = failed_run(nowhere, args, variable);
+        assert_eq!(ended, Some(code), "{args:?} {variable:?}: {said}");
+        for word in words {
+            assert!(said.contains(word), "{word:?} is missing in: {said}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_ready_file_that_cannot_be_written_ends_it_and_is_named() {
+    let stage = Stage::new().await;
+    let args = ["--metrics-listen", "127.0.0.1:0", "--namespace", &stage.namespace];
+    let args = [&args[..], &["--leader-elect=false", "--ready-file", "/nonexistent/ready"]].concat();
+    let (code, said) = failed_run(stage.plane.kubeconfig(), &args, ("A", "b"));
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("--ready-file: /nonexistent/ready cannot be written"), "{said}");
+}
+
+#[tokio::test]
+async fn an_api_server_that_is_not_there_is_waited_for() {
+    let stage = Stage::new().await;
+    // Nobody listens at this address, and then the way to the server is opened.
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let server = stage.plane.server().trim_start_matches("https://").to_owned();
+    let text = std::fs::read_to_string(stage.plane.kubeconfig()).unwrap();
+    let kubeconfig = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-kubeconfig", stage.namespace));
+    std::fs::write(&kubeconfig, text.replace(&server, &address.to_string())).unwrap();
+    let args = ["--log-format", "json"];
+    let mut operator = Operator::start_with(&kubeconfig, "early", &stage.namespace, &args);
+    let deadline = Instant::now() + LIMIT;
+    while !operator.log().contains("the API server cannot be asked") {
+        assert_eq!(operator.process.try_wait().unwrap(), None, "{}", operator.log());
+        assert!(Instant::now() < deadline, "{}", operator.log());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let log = operator.log();
+    let served: Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
+    let (status, why) = get(format!("http://{}/readyz", served["address"].as_str().unwrap())).await;
+    assert_eq!(status, 503);
+    assert!(why.contains("the API server cannot be asked") && why.contains("refused"), "{why}");
+    let way = tokio::net::TcpListener::bind(address).await.unwrap();
+    let open = tokio::spawn(async move {
+        loop {
+            let (mut caller, _) = way.accept().await.unwrap();
+            let server = server.clone();
+            tokio::spawn(async move {
+                let mut there = tokio::net::TcpStream::connect(&server).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut caller, &mut there).await;
+            });
+        }
+    });
+    operator.ready().await;
+    assert_eq!(operator.log().matches("not able to work yet").count(), 1, "{}", operator.log());
+    open.abort();
+    std::fs::remove_file(kubeconfig).unwrap();
 }

@@ -10,6 +10,7 @@ mod front;
 mod quotas;
 mod secrets;
 mod service_errors;
+mod start;
 
 use oms_operator::api::{Connection, MigrationTask, Phase};
 use serde_json::json;
