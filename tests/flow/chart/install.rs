@@ -109,7 +109,8 @@ async fn a_namespaced_install_works_for_its_namespaces_with_roles_alone() {
     let namespaces = format!("watchNamespaces[0]={}", world.namespace);
     let values =
         ["--set", &namespaces, "--set", "clusterId=test", "--set", "rbac.aggregateToUserRoles=false"];
-    place.deploy("install", "oms", &values).await;
+    let notes = place.deploy("install", "oms", &values).await;
+    assert!(notes.contains("Objects in other namespaces get no answer"), "{notes}");
     world.connect().await;
     world.put_objects(3).await;
     world.migration("photos").apply().await.wait_phase(Phase::Succeeded).await;

@@ -4,5 +4,8 @@
 mod install;
 mod migrations;
 mod release;
+mod revoked;
 mod rights;
+mod second;
+mod upgrade;
 mod values;

@@ -58,6 +58,16 @@ pub(super) async fn helm(world: &World, namespace: &str, arguments: &[&str]) -> 
     (output.status.success(), String::from_utf8_lossy(&text).into_owned())
 }
 
+/// The arguments of `helm install` or `helm upgrade` for a test.
+fn deployment<'a>(verb: &'a str, name: &'a str, further: &[&'a str], limit: &'a str) -> Vec<&'a str> {
+    let mut arguments = vec![verb, name, OPERATOR, "--wait", "--timeout", limit];
+    for value in VALUES {
+        arguments.extend(["--set", value]);
+    }
+    arguments.extend(further);
+    arguments
+}
+
 /// The real helm.
 pub(super) fn helm_command() -> Command {
     let tools = std::thread::spawn(|| Tools::resolve(oms_dev(), &[Tool::Helm])).join().unwrap().unwrap();
@@ -98,12 +108,18 @@ impl<'w> Place<'w> {
 
     /// `helm install` or `helm upgrade`, waiting as Helm waits, with further arguments.
     pub(super) async fn deploy(&self, verb: &str, name: &str, further: &[&str]) -> String {
-        let mut arguments = vec![verb, name, OPERATOR, "--wait", "--timeout", "180s"];
-        for value in VALUES {
-            arguments.extend(["--set", value]);
-        }
-        arguments.extend(further);
-        self.helm(&arguments).await
+        self.helm(&deployment(verb, name, further, "180s")).await
+    }
+
+    /// The same with a limit of its own, and without the claim that it succeeds.
+    pub(super) async fn try_deploy(
+        &self,
+        verb: &str,
+        name: &str,
+        further: &[&str],
+        limit: &str,
+    ) -> (bool, String) {
+        helm(self.world, &self.namespace, &deployment(verb, name, further, limit)).await
     }
 
     /// The pods, each with whether it is ready.
