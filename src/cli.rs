@@ -211,7 +211,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "DURATION", env = "OMS_OPERATOR_LEADER_RENEW_DEADLINE", default_value = "10s", value_parser = duration)]
     pub leader_renew_deadline: Duration,
 
-    /// How often the lease is looked at
+    /// How often a leader renews the lease; the others look four times as often
     #[arg(long, value_name = "DURATION", env = "OMS_OPERATOR_LEADER_RETRY_PERIOD", default_value = "2s", value_parser = duration)]
     pub leader_retry_period: Duration,
 

@@ -225,7 +225,7 @@ async fn lead(
         () = synced(filled) => {}
         () = stop.cancelled() => {}
     }
-    engine.metrics().set_source(Some(source(&engine, dues, config.per_object_metrics)));
+    engine.metrics().set_source(Some(telling(&engine, dues, config.per_object_metrics)));
     health.set_ready();
     if let Some(file) = &config.ready_file {
         let unwritten = |source| Error::ReadyFile { path: file.clone(), source };
@@ -240,7 +240,7 @@ async fn lead(
 }
 
 /// Tells how things stand, to who asks for metrics.
-fn source<const N: usize>(
+fn telling<const N: usize>(
     engine: &Arc<Engine>,
     dues: [(&'static str, Due); N],
     per_object: bool,

@@ -107,7 +107,7 @@ async fn a_call_that_hangs_does_not_hold_up_the_hand_over_and_its_task_is_found(
     world.existing(&name).wait_phase(Phase::Succeeded).await;
     assert_eq!(world.journal("CreateTask").await.len(), 1);
     assert_eq!(world.remote_tasks().await.len(), 1);
-    let ended = world.operator().ended(LIMIT).await;
+    let ended = world.operator().exited(LIMIT).await;
     assert!(ended.is_some_and(|status| status.success()), "{ended:?}");
 }
 
@@ -131,7 +131,7 @@ async fn assert_wakes_to_nothing(world: &mut World, second: &mut Operator, name:
     world.let_polls_pass(4).await;
     let before = everything(world, name).await;
     world.operator().signal(Signal::CONT);
-    let ended = world.operator().ended(LIMIT).await;
+    let ended = world.operator().exited(LIMIT).await;
     assert_eq!(ended.and_then(|status| status.code()), Some(1), "{}", world.operators[0].log_tail(10));
     assert!(world.operators[0].log().contains("the lease was lost"), "{}", world.operators[0].log_tail(5));
     assert_eq!(everything(world, name).await, before, "it changed something after it woke up");
@@ -139,7 +139,7 @@ async fn assert_wakes_to_nothing(world: &mut World, second: &mut Operator, name:
     let id = world.existing(name).status().await.task_id;
     let created = world.effects("CreateTask").await;
     assert_eq!(created.last().unwrap()["task"].as_str(), id.as_deref(), "{created:#?}");
-    assert!(second.ended(Duration::ZERO).await.is_none(), "{}", second.log_tail(10));
+    assert!(second.exited(Duration::ZERO).await.is_none(), "{}", second.log_tail(10));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
