@@ -22,8 +22,8 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::due::Due;
 use super::chain;
+use super::due::Due;
 use crate::api::conditions::types;
 use crate::api::{
     ClusterConnection, Connection, MigrationTask, Phase, SyncEvent, SyncTask, TaskGroup, TransferStatus,
@@ -66,7 +66,7 @@ pub(super) struct Watched<'a> {
 
 /// All lanes of a kind.
 pub(super) struct Lanes<K: Resource<DynamicType = ()> + 'static> {
-    lanes: Vec<Lane<K>>,
+    all: Vec<Lane<K>>,
     wakes: Wakes<K>,
     due: Due,
 }
@@ -100,7 +100,7 @@ where
                 .map(|name| open(Api::namespaced(client.clone(), name), Some(name.clone())))
                 .collect(),
         };
-        Self { lanes, wakes, due: Due::default() }
+        Self { all: lanes, wakes, due: Due::default() }
     }
 
     /// The one lane of a kind of the cluster.
@@ -108,19 +108,19 @@ where
     where
         K: Resource<Scope = ClusterResourceScope>,
     {
-        let all = Api::all(source.client.clone());
-        let lane = Lane::open(all, None, Arc::new(|_, _| ()), source.health);
-        Self { lanes: vec![lane], wakes, due: Due::default() }
+        let api = Api::all(source.client.clone());
+        let lane = Lane::open(api, None, Arc::new(|_, _| ()), source.health);
+        Self { all: vec![lane], wakes, due: Due::default() }
     }
 
     /// The caches.
     pub(super) fn stores(&self) -> Vec<StoreOf<K>> {
-        self.lanes.iter().map(|lane| lane.store.clone()).collect()
+        self.all.iter().map(|lane| lane.store.clone()).collect()
     }
 
     /// Whether the caches are filled, one signal each.
     pub(super) fn filled(&self) -> Vec<watch::Receiver<bool>> {
-        self.lanes.iter().map(|lane| lane.filled.clone()).collect()
+        self.all.iter().map(|lane| lane.filled.clone()).collect()
     }
 
     /// Whose pass is due.
@@ -132,7 +132,7 @@ where
     pub(super) async fn run(self, pass: Pass<K>, concurrency: usize, stop: CancellationToken) {
         let mut senders = HashMap::new();
         let mut running = Vec::new();
-        for lane in self.lanes {
+        for lane in self.all {
             let (sender, wakes) = mpsc::unbounded_channel();
             senders.insert(lane.namespace.clone(), sender);
             running.push(lane.run(Arc::clone(&pass), (wakes, self.due.clone()), concurrency, stop.clone()));

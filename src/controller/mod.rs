@@ -155,7 +155,6 @@ async fn lead(
         ("Connection", connections.due()),
         ("ClusterConnection", cluster_connections.as_ref().map(Lanes::due).unwrap_or_default()),
     ];
-    let pulse = Pulse::new(health.component("passes", HEALTHY));
     let pulse = Pulse::new(health.component("passes", HEALTHY), Refusals::new(health.clone()));
     let mut connections_filled = connections.filled();
     connections_filled.extend(cluster_connections.iter().flat_map(Lanes::filled));

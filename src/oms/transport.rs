@@ -28,7 +28,9 @@ use super::error::{Delivery, Error};
 use super::identity::{Credentials, Held};
 use super::model::Body;
 use super::read;
-use super::settings::{CallGate, CallObserver, CallRecord, MutationObserver, Settings, Timeouts, WaitObserver};
+use super::settings::{
+    CallGate, CallObserver, CallRecord, MutationObserver, Settings, Timeouts, WaitObserver,
+};
 
 /// Largest answer that is read. A page of 100 tasks with 500 prefixes of 1,024 bytes each is the largest that OMS allows
 /// on paper (50 MB); real pages are far smaller, and one beyond this can be listed in smaller pages.

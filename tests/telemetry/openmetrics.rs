@@ -68,7 +68,7 @@ fn read(line: &str, families: &mut Vec<Family>) -> Result<(), String> {
     }
     match what {
         "HELP" if family.help.is_empty() => family.help = unescaped(rest)?,
-        "TYPE" if family.kind.is_empty() && !suffixes(rest).is_empty() => family.kind = rest.to_owned(),
+        "TYPE" if family.kind.is_empty() && !suffixes(rest).is_empty() => rest.clone_into(&mut family.kind),
         "UNIT" if family.unit.is_none() => family.unit = Some(rest.to_owned()),
         _ => return Err("metadata that is unknown, or there already".into()),
     }

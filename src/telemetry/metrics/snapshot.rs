@@ -181,9 +181,15 @@ impl Snapshot {
                 }
             }
             _ => {
-                self.running.iter().for_each(|(kind, running)| running.write(metric, kind, family));
-                self.connections.iter().for_each(|connection| connection.write(metric, family));
-                self.objects.iter().for_each(|object| object.write(metric, family));
+                for (kind, running) in &self.running {
+                    running.write(metric, kind, family);
+                }
+                for connection in &self.connections {
+                    connection.write(metric, family);
+                }
+                for object in &self.objects {
+                    object.write(metric, family);
+                }
             }
         }
     }
@@ -201,7 +207,9 @@ impl Snapshot {
 }
 
 fn each(of: &[(&'static str, Waiting)], mut write: impl FnMut(&str, &Waiting)) {
-    of.iter().for_each(|(kind, waiting)| write(kind, waiting));
+    for (kind, waiting) in of {
+        write(kind, waiting);
+    }
 }
 
 impl Running {

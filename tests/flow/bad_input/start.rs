@@ -78,7 +78,7 @@ async fn definitions_that_are_missing_or_older_are_waited_for_and_newer_ones_are
     install(&world, &older()).await;
     let lost = "are older than this operator";
     assert_waits(&operator, &[lost, "MigrationTask.status.create.sentAt", "oms-operator crds"]).await;
-    assert!(operator.ended(std::time::Duration::ZERO).await.is_none(), "it waits, and does not crash");
+    assert!(operator.exited(std::time::Duration::ZERO).await.is_none(), "it waits, and does not crash");
     install(&world, &api::crds()).await;
     operator.wait_log("what was missing is there").await;
     operator.wait_ready().await;
