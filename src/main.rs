@@ -63,7 +63,7 @@ fn release(args: &ReleaseArgs) -> Result<(), Failure> {
     let release = Release { namespaces: args.namespaces.clone(), dry_run: args.dry_run, force: args.force };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let released = runtime.block_on(async {
-        let client = kube::Client::try_default().await?;
+        let client = controller::cluster::client().await?;
         release.run(&client, |line| println!("{line}")).await.map_err(Failure::from)
     })?;
     let what = if args.dry_run { "Would release" } else { "Released" };

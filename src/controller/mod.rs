@@ -6,6 +6,7 @@
 //! connection changed ───────┘
 //! ```
 
+pub mod cluster;
 mod definitions;
 mod due;
 mod lane;

@@ -6,7 +6,7 @@ use kube::Client;
 use tokio_util::sync::CancellationToken;
 
 use super::others::Others;
-use super::{Error, lead, start};
+use super::{Error, cluster, lead, start};
 use crate::config::{Config, Watch};
 use crate::leader::{Candidacy, Claim, Leadership};
 use crate::telemetry::{Health, Metrics, http};
@@ -18,7 +18,7 @@ const HAND_OVER: Duration = Duration::from_secs(1);
 
 /// Runs the controller until `stop` is cancelled.
 pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Error> {
-    let client = Client::try_default().await.map_err(|error| Error::Client(error.into()))?;
+    let client = cluster::client().await.map_err(|error| Error::Client(error.into()))?;
     let (metrics, health) = (Metrics::new(), Health::new());
     let address = config.metrics_listen;
     let bound = http::serve(address, metrics.clone(), health.clone())
