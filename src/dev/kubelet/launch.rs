@@ -18,6 +18,8 @@ pub(super) struct Launch {
     pub(super) program: PathBuf,
     pub(super) arguments: Vec<String>,
     pub(super) environment: Vec<(String, String)>,
+    /// Folders that are there, of mounted volumes.
+    pub(super) folders: Vec<PathBuf>,
     /// Files to be written first.
     pub(super) files: Vec<(PathBuf, Vec<u8>)>,
 }
@@ -69,15 +71,16 @@ pub(super) async fn of(
         .ok_or_else(|| ("ErrImagePull", format!("No program of this machine stands for image {image}")))?;
     let folder = machine.folder.join(pod.name_any());
     let mounts = mounts(pod, container, &folder, &references).await?;
-    let environment = environment(pod, container, address, &references).await?;
+    let environment = environment(pod, container, address, machine, &references).await?;
     let known: BTreeMap<&str, &str> =
         environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let here = |text: &str| moved(text, &mounts);
     let words = container.command.iter().flatten().skip(1).chain(container.args.iter().flatten());
     let arguments = words.map(|word| here(&expanded(word, &known)).replace("0.0.0.0", address)).collect();
     let environment = environment.iter().map(|(name, value)| (name.clone(), here(value))).collect();
+    let folders = mounts.iter().map(|mount| mount.folder.clone()).collect();
     let files = mounts.into_iter().flat_map(|mount| mount.files).collect();
-    Ok(Launch { program, arguments, environment, files })
+    Ok(Launch { program, arguments, environment, folders, files })
 }
 
 /// The one container of a pod.
@@ -143,9 +146,10 @@ async fn environment(
     pod: &Pod,
     container: &Container,
     address: &str,
+    machine: &Machine,
     references: &References,
 ) -> Result<Vec<(String, String)>, Refusal> {
-    let mut all: Vec<(String, String)> = Vec::new();
+    let mut all = machine.environment.clone();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     for source in container.env_from.iter().flatten() {
         let data = match (&source.config_map_ref, &source.secret_ref) {

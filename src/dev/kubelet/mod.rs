@@ -43,7 +43,7 @@ pub struct Machine {
     pub kubeconfig: PathBuf,
     /// A folder for logs and mounted files.
     pub folder: PathBuf,
-    /// Environment that every process gets, beneath its pod's.
+    /// Variables that every container gets beneath its own, which may refer to them: those of services, in a cluster.
     pub environment: Vec<(String, String)>,
 }
 

@@ -113,10 +113,10 @@ impl Running {
     async fn start(&mut self, pod: &Pod, launch: Launch, client: &Client, machine: &Machine) -> Result<()> {
         let folder = machine.folder.join(pod.name_any());
         fs::create_dir_all(&folder).context("Could not make a folder for a pod")?;
+        for volume in &launch.folders {
+            fs::create_dir_all(volume).context("Could not make a folder for a volume")?;
+        }
         for (path, bytes) in &launch.files {
-            if let Some(above) = path.parent() {
-                fs::create_dir_all(above).context("Could not make a folder for a volume")?;
-            }
             put(path, bytes)?;
         }
         let kubeconfig = folder.join("kubeconfig");
@@ -127,7 +127,6 @@ impl Running {
         command
             .args(&launch.arguments)
             .env_clear()
-            .envs(machine.environment.iter().map(|(name, value)| (name, value)))
             .envs(launch.environment.iter().map(|(name, value)| (name, value)))
             .env("KUBECONFIG", &kubeconfig);
         let name = format!("container of pod {}", pod.name_any());
