@@ -1,9 +1,11 @@
 //! `docs/reference/` is written from the code: the custom resources from their types, the error codes from the committed
-//! table, the metrics from their catalogue; and the index of `examples/` from the examples.
+//! table, the metrics from their catalogue, the values of the charts from the charts; and the index of `examples/` from the
+//! examples.
 //!
 //! `UPDATE_DOCS=1 cargo test --all-features --test reference` writes it anew (`make docs`).
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
+mod chart;
 mod contradictions;
 mod errors;
 mod metrics;
@@ -62,6 +64,7 @@ fn the_reference_is_what_the_code_says() {
         ("docs/reference/errors.md", errors::page()),
         ("docs/reference/metrics.md", metrics::page()),
         ("docs/reference/oms-api.md", oms_api::page()),
+        ("docs/reference/chart-values.md", chart::page()),
         ("examples/README.md", index_of_examples()),
     ];
     for (name, page) in pages {

@@ -48,3 +48,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- define "oms-operator.clusterResourceNamespace" -}}
 {{- default .Release.Namespace .Values.config.clusterResourceNamespace }}
 {{- end }}
+
+{{/* How pods are replaced: `rollingUpdate` means nothing where `type` is another, and the API server refuses it there. */}}
+{{- define "oms-operator.strategy" -}}
+{{- if eq .Values.strategy.type "RollingUpdate" }}
+{{- toYaml .Values.strategy }}
+{{- else }}
+{{- toYaml (omit .Values.strategy "rollingUpdate") }}
+{{- end }}
+{{- end }}

@@ -5,7 +5,6 @@ use std::process::Command;
 use oms_operator::api::Phase;
 
 use super::release::{Place, bare};
-use super::rights::done;
 use crate::world::{Setup, World, eventually};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -100,30 +99,6 @@ async fn released_before_an_uninstall_objects_and_namespaces_can_be_deleted_and_
     for operation in ["StopTask", "DeleteTask"] {
         assert_eq!(world.journal(operation).await.len(), 0, "{operation}");
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_namespaced_install_works_for_its_namespaces_with_roles_alone() {
-    let world = bare(Setup::default()).await;
-    let place = Place::new(&world, "oms-system").await;
-    let namespaces = format!("watchNamespaces[0]={}", world.namespace);
-    let values =
-        ["--set", &namespaces, "--set", "clusterId=test", "--set", "rbac.aggregateToUserRoles=false"];
-    let notes = place.deploy("install", "oms", &values).await;
-    assert!(notes.contains("Objects in other namespaces get no answer"), "{notes}");
-    world.connect().await;
-    world.put_objects(3).await;
-    world.migration("photos").apply().await.wait_phase(Phase::Succeeded).await;
-    for kind in ["clusterroles", "clusterrolebindings"] {
-        let made = world.kubectl(&["get", kind, "-l", "app.kubernetes.io/instance=oms", "-o", "name"]).await;
-        assert_eq!(made.trim(), "", "{kind}");
-    }
-    let refused = done(&world, &place.namespace);
-    let beyond: Vec<_> = refused
-        .iter()
-        .filter(|(_, _, resource)| ["namespaces", "clusterconnections"].contains(&resource.as_str()))
-        .collect();
-    assert!(beyond.is_empty(), "it does not even try: {beyond:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

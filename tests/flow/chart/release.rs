@@ -9,25 +9,15 @@ use kube::api::{ListParams, Patch, PatchParams};
 use oms_operator::dev::ControlPlane;
 use oms_operator::dev::kubelet::{Kubelet, Machine};
 use oms_operator::dev::tools::{Tool, Tools};
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::sets::EVERYWHERE;
 use crate::world::{Setup, World, eventually, oms_dev};
 
 /// Where the chart of the operator is.
 pub(super) const OPERATOR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/oms-operator");
 /// Where the chart of migrations is.
 pub(super) const MIGRATIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/oms-migrations");
-
-/// What makes a release quick enough for a test, and lets it reach the emulator.
-const VALUES: &[&str] = &[
-    "config.pollInterval=200ms",
-    "config.secretCheckInterval=500ms",
-    "config.allowedEndpoints[0]=127.0.0.1",
-    "config.logLevel=info\\,oms_operator=debug",
-    "leaderElection.leaseDuration=10s",
-    "leaderElection.renewDeadline=8s",
-    "leaderElection.retryPeriod=250ms",
-];
 
 /// A namespace of a cluster, into which charts are installed, and whose pods run.
 pub(super) struct Place<'w> {
@@ -61,11 +51,17 @@ pub(super) async fn helm(world: &World, namespace: &str, arguments: &[&str]) -> 
 /// The arguments of `helm install` or `helm upgrade` for a test.
 fn deployment<'a>(verb: &'a str, name: &'a str, further: &[&'a str], limit: &'a str) -> Vec<&'a str> {
     let mut arguments = vec![verb, name, OPERATOR, "--wait", "--timeout", limit];
-    for value in VALUES {
+    for value in EVERYWHERE {
         arguments.extend(["--set", value]);
     }
     arguments.extend(further);
     arguments
+}
+
+/// Where pods find the API server: in a cluster, the address of its service.
+pub(super) fn service_host(world: &World) -> String {
+    let url = reqwest::Url::parse(world.plane.server()).unwrap();
+    url.host_str().unwrap().to_owned()
 }
 
 /// The real helm.
@@ -90,7 +86,10 @@ impl<'w> Place<'w> {
             images,
             kubeconfig: world.plane.kubeconfig().to_owned(),
             folder: world.folder().join(namespace),
-            environment: vec![("NO_PROXY".into(), "127.0.0.0/8,localhost".into())],
+            environment: vec![
+                ("NO_PROXY".into(), "127.0.0.0/8,localhost".into()),
+                ("KUBERNETES_SERVICE_HOST".into(), service_host(world)),
+            ],
         };
         let kubelet = Kubelet::start(world.client.clone(), namespace, machine);
         Self { world, namespace: namespace.to_owned(), kubelet }
@@ -151,6 +150,43 @@ impl<'w> Place<'w> {
     pub(super) fn log(&self, pod: &str) -> String {
         let path = self.world.folder().join(&self.namespace).join(pod).join("log");
         std::fs::read_to_string(path).unwrap_or_default()
+    }
+
+    /// The variables of the process of each pod.
+    pub(super) fn environments(&self) -> Vec<BTreeMap<String, String>> {
+        let pairs = |words: Vec<String>| {
+            let pairs = words.iter().filter_map(|pair| pair.split_once('='));
+            pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+        };
+        self.told_of_processes("environ").into_iter().map(pairs).collect()
+    }
+
+    /// The arguments of the process of each pod.
+    pub(super) fn arguments(&self) -> Vec<Vec<String>> {
+        self.told_of_processes("cmdline")
+    }
+
+    fn told_of_processes(&self, file: &str) -> Vec<Vec<String>> {
+        let processes = self.kubelet.processes();
+        assert!(!processes.is_empty());
+        let of = |id: &u32| {
+            let text = String::from_utf8(std::fs::read(format!("/proc/{id}/{file}")).unwrap()).unwrap();
+            text.split('\0').map(str::to_owned).collect()
+        };
+        processes.values().map(of).collect()
+    }
+
+    /// `helm install` or `helm upgrade` with a file of values.
+    pub(super) async fn deploy_values(&self, verb: &str, name: &str, values: &Value) {
+        let file = self.world.folder().join(format!("{name}.json"));
+        std::fs::write(&file, values.to_string()).unwrap();
+        self.deploy(verb, name, &["--values", file.to_str().unwrap()]).await;
+    }
+
+    /// An object of the release's namespace, or of the cluster.
+    pub(super) async fn object(&self, kind: &str, name: &str) -> Value {
+        let get = ["--namespace", &self.namespace, "get", kind, name, "-o", "json"];
+        serde_json::from_str(&self.world.kubectl(&get).await).unwrap()
     }
 
     /// What the pods said, for a test that fails.

@@ -2,16 +2,20 @@
 
 use super::release::{MIGRATIONS, OPERATOR, helm_command};
 
-/// Runs `helm template` with values as `--set` takes them.
-fn render(values: &[&str]) -> Result<String, String> {
+/// Runs `helm template` of a chart with values as `--set` takes them.
+pub(super) fn template(chart: &str, values: &[&str]) -> Result<String, String> {
     let mut command = helm_command();
-    command.args(["template", "oms", OPERATOR]).args(["--namespace", "oms-system"]);
+    command.args(["template", "oms", chart]).args(["--namespace", "oms-system"]);
     for value in values {
         command.args(["--set", value]);
     }
     let output = command.output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
+}
+
+fn render(values: &[&str]) -> Result<String, String> {
+    template(OPERATOR, values)
 }
 
 #[test]
