@@ -32,7 +32,7 @@ check: rust ## Check format, lints and dependencies
 	else echo 'Skipped: cargo deny is not installed (cargo install --locked cargo-deny)'; fi
 
 .PHONY: test
-test: rust control-plane python3 ## Run all tests, on a real control plane that is started for them
+test: rust control-plane helm python3 ## Run all tests, on a real control plane that is started for them
 	cargo test --all-features --no-run
 	$(target)/debug/oms-dev --end-with-parent with-control-plane -- cargo test --all-features
 
@@ -67,7 +67,7 @@ docs: rust ## Write docs/reference/ from the types, the index of examples/, and 
 	UPDATE_DOCS=1 cargo test --quiet --all-features --test gitops argocd::
 
 .PHONY: tools
-tools: rust control-plane ## Find or build kube-apiserver, etcd, kubectl, helm (once per machine)
+tools: rust control-plane helm ## Find or build kube-apiserver, etcd, kubectl, helm (once per machine)
 	cargo run --quiet --features dev --bin oms-dev -- tools
 
 .PHONY: clean
@@ -79,11 +79,13 @@ programs: rust control-plane
 	cargo build --profile $(PROFILE) $(DEVELOPMENT) --bins
 
 # A missing tool is told before minutes of compiling, not after.
-.PHONY: rust control-plane python3 argocd
+.PHONY: rust control-plane helm python3 argocd
 rust:
 	@hack/need cargo cc
 control-plane:
 	@hack/need control-plane
+helm:
+	@hack/need helm
 python3:
 	@hack/need python3
 argocd:

@@ -200,3 +200,38 @@ fn a_command_gets_the_control_plane_and_its_exit_code_is_returned() {
     assert_eq!(String::from_utf8_lossy(&output.stdout), "namespace/default\n");
     assert_eq!(output.status.code(), Some(7));
 }
+
+/// Runs `hack/need` where there is nothing but its shell and these programs.
+fn need(programs: &[&str], wanted: &[&str]) -> (bool, String) {
+    let folder = Scratch::create().unwrap();
+    let (path, assets) = (folder.path().join("path"), folder.path().join("assets"));
+    std::fs::create_dir_all(&path).unwrap();
+    std::fs::create_dir_all(&assets).unwrap();
+    std::os::unix::fs::symlink("/bin/bash", path.join("bash")).unwrap();
+    for program in programs {
+        std::os::unix::fs::symlink("/bin/true", assets.join(program)).unwrap();
+    }
+    let output = Command::new("/bin/bash")
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("hack/need"))
+        .args(wanted)
+        .env_clear()
+        .env("PATH", &path)
+        .env("HOME", folder.path())
+        .env("KUBEBUILDER_ASSETS", &assets)
+        .output()
+        .unwrap();
+    (output.status.success(), String::from_utf8(output.stderr).unwrap())
+}
+
+/// Regression: somebody with the programs of a control plane, but neither Go nor helm, was told in the middle of the tests.
+#[test]
+fn what_cannot_be_built_is_named_before_anything_is_compiled() {
+    let servers = ["kube-apiserver", "etcd", "kube-controller-manager", "kubectl"];
+    let everything = [&servers[..], &["helm"]].concat();
+    assert_eq!(need(&servers, &["control-plane"]), (true, String::new()));
+    assert_eq!(need(&everything, &["control-plane", "helm"]), (true, String::new()));
+    let (enough, told) = need(&servers, &["control-plane", "helm"]);
+    assert!(!enough && told.contains("not here: helm; install Go"), "{told}");
+    let (enough, told) = need(&["kube-apiserver", "etcd"], &["control-plane"]);
+    assert!(!enough && told.contains("kube-controller-manager kubectl"), "{told}");
+}
