@@ -25,6 +25,7 @@ mod deletion_states;
 mod drift;
 mod first_migration;
 mod idle;
+mod kustomize;
 mod live_settings;
 mod log_level;
 mod look_now;
