@@ -33,6 +33,9 @@ pub(crate) struct Places {
     pub(crate) kubeconfig: PathBuf,
     /// The API server, as applications name it.
     pub(crate) cluster: String,
+    /// OMS, and the project there.
+    pub(crate) oms: String,
+    pub(crate) project: String,
     /// The emulator's admin API.
     pub(crate) admin: String,
     /// Argo CD's own API, for its command line.
@@ -175,6 +178,8 @@ impl ArgoCd {
         let places = Places {
             kubeconfig,
             cluster: stack.plane.server().to_owned(),
+            oms: stack.oms.clone(),
+            project: stack.project_id.clone(),
             admin: stack.admin.clone(),
             argocd: format!("127.0.0.1:{server}"),
             source: stack.source.clone(),

@@ -7,8 +7,11 @@
 mod actions;
 mod application;
 mod cli;
+mod examples;
+mod folder;
 mod health;
 mod install;
+mod kinds;
 mod repository;
 #[path = "../gitops/statuses.rs"]
 mod statuses;

@@ -1,5 +1,6 @@
 //! The Git repository that Argo CD reads.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
@@ -39,4 +40,19 @@ pub(crate) fn commit(repository: &Path, folder: &str, manifest: Option<&str>) {
     }
     git(repository, &["add", "--all", "."]);
     git(repository, &["commit", "--quiet", "--message", folder]);
+}
+
+/// Commits files as the whole of a folder.
+pub(crate) fn commit_files(repository: &Path, folder: &str, files: &BTreeMap<String, String>) {
+    let _writer = WRITER.lock().unwrap();
+    let place = repository.join(folder);
+    let _ = std::fs::remove_dir_all(&place);
+    std::fs::create_dir_all(&place).unwrap();
+    // Git keeps no empty folders.
+    std::fs::write(place.join("README"), "What Argo CD applies.\n").unwrap();
+    for (name, text) in files {
+        std::fs::write(place.join(name), text).unwrap();
+    }
+    git(repository, &["add", "--all", "."]);
+    git(repository, &["commit", "--quiet", "--allow-empty", "--message", folder]);
 }
