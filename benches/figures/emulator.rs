@@ -15,14 +15,13 @@ use rusty_s3::{Bucket, Credentials as S3Credentials, S3Action as _, UrlStyle};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::process;
+
 /// Whatever takes longer is broken, not slow.
 const PATIENCE: Duration = Duration::from_mins(10);
 
 /// Bytes of a body that are handed over at once.
 const CHUNK: usize = 1 << 20;
-
-/// Linux tells processor time in hundredths of a second.
-const TICKS: f64 = 100.0;
 
 /// A running emulator; ends with this value.
 pub(crate) struct Emulator {
@@ -70,19 +69,12 @@ impl Emulator {
 
     /// Its memory now, in MB of 1,000,000 bytes.
     pub(crate) fn memory(&self) -> f64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        let kibibytes: f64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-        kibibytes * 1024.0 / 1e6
+        process::memory(self.process.id(), "VmRSS")
     }
 
     /// Processor time that it has used so far, in seconds.
     pub(crate) fn processor_time(&self) -> f64 {
-        let text = fs::read_to_string(format!("/proc/{}/stat", self.process.id())).unwrap();
-        // The name in parentheses may hold anything; user and system time are the 12th and 13th field after it.
-        let fields = text.rsplit_once(')').unwrap().1.split_whitespace();
-        let ticks: f64 = fields.skip(11).take(2).map(|ticks| ticks.parse::<f64>().unwrap()).sum();
-        ticks / TICKS
+        process::processor_time(self.process.id())
     }
 
     /// A client of OMS for its first project, as fast as it goes.

@@ -9,6 +9,8 @@ mod bandwidth;
 mod copy;
 mod emulator;
 mod list;
+mod operator;
+mod process;
 mod rclone;
 mod signing;
 
@@ -30,6 +32,9 @@ fn main() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let _ = rustls::crypto::ring::default_provider().install_default();
+        if wants("operator") {
+            operator::measure().await;
+        }
         if wants("list") {
             list::measure().await;
         }

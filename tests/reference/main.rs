@@ -10,6 +10,7 @@ mod contradictions;
 mod errors;
 mod metrics;
 mod oms_api;
+mod resources;
 mod types;
 
 use std::{fmt::Write as _, fs, path::Path};
