@@ -82,13 +82,15 @@ fn difference(before: &str, after: &str) -> String {
     told
 }
 
+/// What the chart of the operator renders by itself.
+static PLAIN: OnceLock<String> = OnceLock::new();
+
 fn changes(chart: &str, (value, with, to): &Set) -> String {
     // The definitions are long, and two values are about nothing else.
     let short: &[&str] =
         if chart == MIGRATIONS || value.starts_with("crds.") { &[] } else { &["crds.install=false"] };
     let with = [short, with].concat();
     let base = || template(chart, &with).unwrap();
-    static PLAIN: OnceLock<String> = OnceLock::new();
     let before = if with == ["crds.install=false"] { PLAIN.get_or_init(base).clone() } else { base() };
     let after = template(chart, &[&with, *to].concat()).unwrap();
     let told = difference(&before, &after);

@@ -175,6 +175,7 @@ async fn the_settings_of_the_chart_are_those_of_the_operator() {
     let mut values = json!({
         "replicaCount": 1,
         "strategy": { "type": "Recreate" },
+        "metrics": { "perObject": true },
         "config": {
             "clusterResourceNamespace": "keys",
             "defaultDeletionPolicy": "Orphan",
@@ -186,7 +187,12 @@ async fn the_settings_of_the_chart_are_those_of_the_operator() {
         },
     });
     place.deploy_values("install", "oms", &values).await;
-    for argument in ["--metadata-endpoint=off", "--sts-endpoint=https://sts.example.com", "--concurrency=3"] {
+    for argument in [
+        "--metadata-endpoint=off",
+        "--sts-endpoint=https://sts.example.com",
+        "--concurrency=3",
+        "--per-object-metrics=true",
+    ] {
         assert!(place.arguments()[0].contains(&argument.to_owned()), "{argument}");
     }
     share(&world, "company", json!({ "secretRef": { "name": OMS_SECRET } })).await;

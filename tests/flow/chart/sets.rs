@@ -50,6 +50,7 @@ pub(crate) const OPERATOR: &[Set] = &[
     ("rbac.create", &[], &["rbac.create=false"]),
     ("rbac.aggregateToUserRoles", &[], &["rbac.aggregateToUserRoles=false"]),
     ("metrics.port", &[], &["metrics.port=9090"]),
+    ("metrics.perObject", &[], &["metrics.perObject=true"]),
     ("metrics.service.enabled", &[], &["metrics.service.enabled=false"]),
     ("metrics.service.annotations", &[], &["metrics.service.annotations.note=x"]),
     ("metrics.serviceMonitor.enabled", &[], &["metrics.serviceMonitor.enabled=true"]),
@@ -185,6 +186,7 @@ pub(crate) const INSTALLED: &[(&str, &[&str])] = &[
             "config.paused",
             "config.logFormat",
             "config.logLevel",
+            "metrics.perObject",
         ],
     ),
     (
