@@ -10,7 +10,11 @@ export CLUSTER
 DEVELOPMENT := --features dev,emulator
 folder_of = $(if $(filter dev,$(1)),debug,$(1))
 # Asked only by the recipes that need it, so that `make` alone works without cargo.
-target = $(shell cargo metadata --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')/$(CARGO_BUILD_TARGET)
+folder = $(shell cargo metadata --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
+target = $(folder)/$(CARGO_BUILD_TARGET)
+# The commit and its time are in the images; the same commit makes the same bytes.
+revision = $(shell git describe --match=- --always --abbrev=40 --dirty 2>/dev/null || echo unknown)
+committed = $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 
 .PHONY: help
 help: ## List the recipes
@@ -25,7 +29,7 @@ build: rust ## Build the release binaries into target/release
 .PHONY: check
 check: rust ## Check format, lints and dependencies
 	cargo fmt --check
-	cargo clippy --all-targets --test argocd --all-features -- -D warnings
+	cargo clippy --all-targets --test argocd --test image --all-features -- -D warnings
 	cargo clippy -- -D warnings
 	@if [ ! -f deny.toml ]; then :; \
 	elif cargo deny --version >/dev/null 2>&1; then cargo deny --all-features check bans licenses sources; \
@@ -43,6 +47,22 @@ test-argocd: rust control-plane argocd ## Test what Argo CD shows and does, with
 	$(target)/debug/oms-dev tools
 	$(target)/debug/oms-dev tools --argocd
 	cargo test --all-features --test argocd
+
+# Static binaries for each architecture, then images around them and bills of materials beside them.
+.PHONY: image
+image: export SOURCE_DATE_EPOCH ?= $(committed)
+image: rust images ## Build the images for amd64 and arm64 into target/image, without a container engine
+	hack/cross oms-operator
+	cargo build --all-features --bin oms-dev
+	$(target)/debug/oms-dev image --binaries $(folder) --revision $(revision) --output $(folder)/image
+	hack/sbom oms-operator $(folder)/image
+
+# Not part of `test`: it wants the images, root or user namespaces, and an emulator for Arm.
+.PHONY: test-image
+test-image: rust control-plane qemu ## Test what `make image` made: contents, sameness, and the programs at work
+	cargo build --all-features --bins
+	$(target)/debug/oms-dev tools
+	cargo test --all-features --test image
 
 .PHONY: bench
 bench: rust ## Measure the promised figures, as ratios in one run; WHAT=signing measures one of them
@@ -79,7 +99,7 @@ programs: rust control-plane
 	cargo build --profile $(PROFILE) $(DEVELOPMENT) --bins
 
 # A missing tool is told before minutes of compiling, not after.
-.PHONY: rust control-plane helm python3 argocd
+.PHONY: rust control-plane helm python3 argocd images qemu
 rust:
 	@hack/need cargo cc
 control-plane:
@@ -90,3 +110,7 @@ python3:
 	@hack/need python3
 argocd:
 	@hack/need argocd
+images:
+	@hack/need images
+qemu:
+	@hack/need qemu

@@ -7,6 +7,7 @@ use std::process::{Command, ExitCode};
 use clap::{Parser, Subcommand};
 use oms_operator::dev::control_plane::{KUBECONFIG_VARIABLE, TOOLS_VARIABLE};
 use oms_operator::dev::error::{Context, Result};
+use oms_operator::dev::image::{self, Product, Request};
 use oms_operator::dev::stack::{self, Cluster, Programs};
 use oms_operator::dev::supervisor::{self, Parts};
 use oms_operator::dev::tools::{Tool, Tools};
@@ -37,6 +38,27 @@ enum Task {
         /// Argo CD instead of the Kubernetes programs
         #[arg(long)]
         argocd: bool,
+        /// `crane` instead of the Kubernetes programs
+        #[arg(long, conflicts_with = "argocd")]
+        crane: bool,
+    },
+    /// Make container images of a program that was built for each architecture
+    Image {
+        /// The program
+        #[arg(long, default_value = "oms-operator", value_parser = product)]
+        product: Product,
+        /// Folder that holds `<target>/release/<program>` for each architecture
+        #[arg(long)]
+        binaries: PathBuf,
+        /// The commit that they were built from
+        #[arg(long)]
+        revision: String,
+        /// When that was committed, in seconds since 1970
+        #[arg(long, env = "SOURCE_DATE_EPOCH", default_value_t = 0)]
+        epoch: u64,
+        /// Folder for the images
+        #[arg(long)]
+        output: PathBuf,
     },
     /// Run a control plane until standard input ends; prints one JSON line when it is ready
     ControlPlane {
@@ -95,8 +117,12 @@ fn main() -> ExitCode {
 fn run(task: Task) -> Result<ExitCode> {
     let oms_dev = std::env::current_exe().context("Could not find the path of this program")?;
     match task {
-        Task::Tools { print_dir, argocd } => {
-            let wanted: &[Tool] = if argocd { &[Tool::ArgoCd] } else { &Tool::ALL };
+        Task::Tools { print_dir, argocd, crane } => {
+            let wanted: &[Tool] = match (argocd, crane) {
+                (true, _) => &[Tool::ArgoCd],
+                (_, true) => &[Tool::Crane],
+                _ => &Tool::ALL,
+            };
             let tools = Tools::resolve(&oms_dev, wanted)?;
             if print_dir {
                 println!("{}", tools.folder().display());
@@ -104,6 +130,13 @@ fn run(task: Task) -> Result<ExitCode> {
                 for &tool in wanted {
                     println!("{}", tools.path(tool).display());
                 }
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::Image { product, binaries, revision, epoch, output } => {
+            let request = Request { product, binaries, revision, epoch, output };
+            for archive in image::build(&oms_dev, &request)? {
+                println!("{}", archive.display());
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -181,6 +214,13 @@ fn with_control_plane(oms_dev: &Path, command: &[OsString]) -> Result<ExitCode> 
             }
         }
     })
+}
+
+fn product(name: &str) -> std::result::Result<Product, String> {
+    [Product::Operator, Product::Emulator]
+        .into_iter()
+        .find(|product| product.name() == name)
+        .ok_or_else(|| format!("`{name}` is neither `oms-operator` nor `oms-emulator`"))
 }
 
 fn exit_code(code: i32) -> ExitCode {

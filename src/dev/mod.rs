@@ -10,6 +10,7 @@ pub mod crds;
 pub mod demo;
 pub mod error;
 pub mod guest;
+pub mod image;
 pub mod interrupt;
 pub mod kubelet;
 pub mod playground;

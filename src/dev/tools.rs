@@ -39,6 +39,8 @@ pub enum Tool {
     Helm,
     /// Every program of Argo CD in one, which acts by the name in `ARGOCD_BINARY_NAME`.
     ArgoCd,
+    /// What puts container images together and pushes them.
+    Crane,
 }
 
 impl Tool {
@@ -58,11 +60,16 @@ impl Tool {
             Self::Kubectl => "kubectl",
             Self::Helm => "helm",
             Self::ArgoCd => "argocd",
+            Self::Crane => "crane",
         }
     }
 
     fn module(self) -> Module {
-        if self == Self::ArgoCd { Module::ArgoCd } else { Module::Kubernetes }
+        match self {
+            Self::ArgoCd => Module::ArgoCd,
+            Self::Crane => Module::Image,
+            _ => Module::Kubernetes,
+        }
     }
 
     fn package(self) -> &'static str {
@@ -73,6 +80,7 @@ impl Tool {
             Self::Kubectl => "k8s.io/kubernetes/cmd/kubectl",
             Self::Helm => "helm.sh/helm/v4/cmd/helm",
             Self::ArgoCd => "github.com/argoproj/argo-cd/v3/cmd",
+            Self::Crane => "github.com/google/go-containerregistry/cmd/crane",
         }
     }
 
@@ -83,6 +91,7 @@ impl Tool {
             Self::Etcd => "go.etcd.io/etcd/server/v3",
             Self::Helm => "helm.sh/helm/v4",
             Self::ArgoCd => module::ARGO_CD,
+            Self::Crane => "github.com/google/go-containerregistry",
         })
     }
 
@@ -92,6 +101,7 @@ impl Tool {
             Self::Kubectl => &["version", "--client"],
             Self::Helm => &["version", "--short"],
             Self::ArgoCd => &["version", "--client", "--short"],
+            Self::Crane => &["version"],
         }
     }
 
@@ -107,7 +117,7 @@ impl Tool {
                      -X {package}.gitMinor={minor}"
                 )
             }
-            Self::Etcd => "-s -w".to_owned(),
+            Self::Etcd | Self::Crane => "-s -w".to_owned(),
             Self::Helm => format!("-s -w -X helm.sh/helm/v4/internal/version.version={version}"),
             Self::ArgoCd => {
                 format!("-s -w -X {}/common.version={}", module::ARGO_CD, version.trim_start_matches('v'))
@@ -197,8 +207,9 @@ impl Tools {
 }
 
 fn find_on_machine(oms_dev: &Path, tool: Tool) -> Option<PathBuf> {
-    // Whoever has its command line on the machine seldom has what lies beside the tool that we build.
-    if tool == Tool::ArgoCd {
+    // Whoever has the command line of Argo CD on the machine seldom has what lies beside the tool that we build. Another
+    // `crane` may write the same image in other bytes.
+    if matches!(tool, Tool::ArgoCd | Tool::Crane) {
         return None;
     }
     let assets = std::env::var_os("KUBEBUILDER_ASSETS").filter(|value| !value.is_empty());
@@ -408,6 +419,7 @@ mod tests {
         assert_eq!(Tool::Etcd.version(), "v3.6.8");
         assert_eq!(Tool::Helm.version(), "v4.3.1");
         assert_eq!(Tool::ArgoCd.version(), "v3.1.16");
+        assert_eq!(Tool::Crane.version(), "v0.22.1");
     }
 
     #[test]

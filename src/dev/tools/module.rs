@@ -14,20 +14,23 @@ pub(super) const ARGO_CD: &str = "github.com/argoproj/argo-cd/v3";
 /// Its custom resource definitions, which are files of that module and of no program.
 const ARGO_CD_FILES: [&str; 2] = ["application-crd.yaml", "appproject-crd.yaml"];
 
-/// A Go module that pins tools. Argo CD has one of its own, as it needs another Kubernetes than ours.
+/// A Go module that pins tools. Argo CD has one of its own, as it needs another Kubernetes than ours, and so has what makes
+/// images, as a small module is built quickly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Module {
     Kubernetes,
     ArgoCd,
+    Image,
 }
 
 impl Module {
-    pub(super) const ALL: [Self; 2] = [Self::Kubernetes, Self::ArgoCd];
+    pub(super) const ALL: [Self; 3] = [Self::Kubernetes, Self::ArgoCd, Self::Image];
 
     pub(super) fn go_mod(self) -> &'static str {
         match self {
             Self::Kubernetes => include_str!("../../../hack/go.mod"),
             Self::ArgoCd => include_str!("../../../hack/argocd/go.mod"),
+            Self::Image => include_str!("../../../hack/image/go.mod"),
         }
     }
 
@@ -35,6 +38,7 @@ impl Module {
         match self {
             Self::Kubernetes => include_str!("../../../hack/go.sum"),
             Self::ArgoCd => include_str!("../../../hack/argocd/go.sum"),
+            Self::Image => include_str!("../../../hack/image/go.sum"),
         }
     }
 
@@ -43,6 +47,7 @@ impl Module {
         match self {
             Self::Kubernetes => &Tool::ALL,
             Self::ArgoCd => &[Tool::ArgoCd],
+            Self::Image => &[Tool::Crane],
         }
     }
 
@@ -60,6 +65,7 @@ impl Module {
         match self {
             Self::Kubernetes => Tool::KubeApiserver.version().to_owned(),
             Self::ArgoCd => format!("argocd-{}", Tool::ArgoCd.version()),
+            Self::Image => format!("crane-{}", Tool::Crane.version()),
         }
     }
 
@@ -68,6 +74,7 @@ impl Module {
         match self {
             Self::Kubernetes => "about 5 minutes and 4 GB of Go caches for all",
             Self::ArgoCd => "about 5 minutes and 2 GB of Go caches",
+            Self::Image => "less than a minute",
         }
     }
 
@@ -103,6 +110,7 @@ impl fmt::Display for Module {
         formatter.write_str(match self {
             Self::Kubernetes => "Kubernetes",
             Self::ArgoCd => "Argo CD",
+            Self::Image => "images",
         })
     }
 }
