@@ -60,7 +60,7 @@ image: rust images ## Build the images for amd64 and arm64 into target/image, wi
 # Not part of `test`: it wants the images, root or user namespaces, and an emulator for Arm.
 .PHONY: test-image
 test-image: rust control-plane qemu ## Test what `make image` made: contents, sameness, and the programs at work
-	cargo build --all-features --bins
+	cargo test --all-features --test image --no-run
 	$(target)/debug/oms-dev tools
 	cargo test --all-features --test image
 

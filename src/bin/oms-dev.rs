@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode};
 use clap::{Parser, Subcommand};
 use oms_operator::dev::control_plane::{KUBECONFIG_VARIABLE, TOOLS_VARIABLE};
 use oms_operator::dev::error::{Context, Result};
-use oms_operator::dev::image::{self, Product, Request};
+use oms_operator::dev::image::{self, Request};
 use oms_operator::dev::stack::{self, Cluster, Programs};
 use oms_operator::dev::supervisor::{self, Parts};
 use oms_operator::dev::tools::{Tool, Tools};
@@ -42,12 +42,9 @@ enum Task {
         #[arg(long, conflicts_with = "argocd")]
         crane: bool,
     },
-    /// Make container images of a program that was built for each architecture
+    /// Make container images of the operator, which was built for each architecture
     Image {
-        /// The program
-        #[arg(long, default_value = "oms-operator", value_parser = product)]
-        product: Product,
-        /// Folder that holds `<target>/release/<program>` for each architecture
+        /// Folder that holds `<target>/release/oms-operator` for each architecture
         #[arg(long)]
         binaries: PathBuf,
         /// The commit that they were built from
@@ -133,8 +130,8 @@ fn run(task: Task) -> Result<ExitCode> {
             }
             Ok(ExitCode::SUCCESS)
         }
-        Task::Image { product, binaries, revision, epoch, output } => {
-            let request = Request { product, binaries, revision, epoch, output };
+        Task::Image { binaries, revision, epoch, output } => {
+            let request = Request { binaries, revision, epoch, output };
             for archive in image::build(&oms_dev, &request)? {
                 println!("{}", archive.display());
             }
@@ -214,13 +211,6 @@ fn with_control_plane(oms_dev: &Path, command: &[OsString]) -> Result<ExitCode> 
             }
         }
     })
-}
-
-fn product(name: &str) -> std::result::Result<Product, String> {
-    [Product::Operator, Product::Emulator]
-        .into_iter()
-        .find(|product| product.name() == name)
-        .ok_or_else(|| format!("`{name}` is neither `oms-operator` nor `oms-emulator`"))
 }
 
 fn exit_code(code: i32) -> ExitCode {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use oms_operator::dev::image::{Architecture, Product, SIZE_LIMIT};
+use oms_operator::dev::image::{Architecture, SIZE_LIMIT, archive_name};
 use oms_operator::dev::tools::{Tool, Tools};
 use serde_json::{Value, json};
 
@@ -82,14 +82,15 @@ fn nothing_in_an_image_tells_of_the_machine_that_made_it() {
         assert!(paths.is_sorted(), "{paths:?}");
 
         let program = archive.program();
+        let text = String::from_utf8_lossy(&program);
         let home = std::env::var("HOME").unwrap();
         let places =
             [repository().to_str().unwrap(), target().to_str().unwrap(), "/.cargo/", "/.rustup/", "/.cache/"];
         for place in places.into_iter().chain((home.len() > "/root".len()).then_some(home.as_str())) {
-            let found = program.windows(place.len()).position(|window| window == place.as_bytes());
-            if let Some(at) = found {
-                let around = &program[at.saturating_sub(80)..(at + 160).min(program.len())];
-                panic!("{architecture}: `{place}` is in the program: {}", String::from_utf8_lossy(around));
+            if let Some((before, after)) = text.split_once(place) {
+                let around = before.chars().rev().take(40).collect::<Vec<_>>();
+                let around: String = around.into_iter().rev().chain(after.chars().take(80)).collect();
+                panic!("{architecture}: `{place}` is in the program: {around}");
             }
         }
     }
@@ -199,7 +200,7 @@ fn the_archive_has_the_name_that_the_chart_asks_for() {
 fn an_archive_can_be_loaded_as_docker_saves_it() {
     let tools = Tools::resolve(oms_dev(), &[Tool::Crane]).unwrap();
     for architecture in Architecture::ALL {
-        let path = folder().join(Product::Operator.archive_name(architecture));
+        let path = folder().join(archive_name(architecture));
         let mut crane = Command::new(tools.path(Tool::Crane));
         let output = crane.args(["validate", "--tarball"]).arg(path).output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout);

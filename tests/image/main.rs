@@ -15,7 +15,7 @@ mod tls;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use oms_operator::dev::image::{Architecture, Product};
+use oms_operator::dev::image::{Architecture, archive_name};
 
 use crate::archive::Archive;
 
@@ -44,7 +44,7 @@ fn folder() -> PathBuf {
 
 /// The operator's image for an architecture.
 fn image(architecture: Architecture) -> Archive {
-    let path = folder().join(Product::Operator.archive_name(architecture));
+    let path = folder().join(archive_name(architecture));
     assert!(path.exists(), "{} is missing; `make image` makes it", path.display());
     Archive::read(&path)
 }

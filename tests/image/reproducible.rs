@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use oms_operator::dev::image::{self, Architecture, Product, Request};
+use oms_operator::dev::image::{self, Architecture, Request, archive_name};
 
 use crate::{folder, image, oms_dev, target};
 
@@ -12,7 +12,6 @@ fn two_builds_are_equal_byte_by_byte() {
     let created: jiff::Timestamp = labels["created"].parse().unwrap();
     let output = tempfile::tempdir().unwrap();
     let request = Request {
-        product: Product::Operator,
         binaries: target().to_owned(),
         revision: labels["revision"].clone(),
         epoch: created.as_second() as u64,
@@ -35,16 +34,13 @@ fn another_commit_shows_in_labels_and_times_and_not_in_the_program() {
     let first = image(Architecture::Amd64);
     let output = tempfile::tempdir().unwrap();
     let request = Request {
-        product: Product::Operator,
         binaries: target().to_owned(),
         revision: "0".repeat(40),
         epoch: 1_000_000_000,
         output: output.path().to_owned(),
     };
     image::build(oms_dev(), &request).unwrap();
-    let second = crate::archive::Archive::read(
-        &output.path().join(Product::Operator.archive_name(Architecture::Amd64)),
-    );
+    let second = crate::archive::Archive::read(&output.path().join(archive_name(Architecture::Amd64)));
     let labels = second.labels();
     assert_eq!(
         (labels["revision"].as_str(), labels["created"].as_str()),

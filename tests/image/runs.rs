@@ -129,7 +129,7 @@ async fn call(root: &Root) -> (Result<String, String>, String) {
 async fn an_authority_that_is_not_in_the_image_is_refused_by_name() {
     let (seen, complaint) = call(&Root::of(Architecture::Amd64)).await;
     assert!(seen.as_ref().is_err_and(|why| why.contains("UnknownCA")), "{seen:?}");
-    assert!(complaint.contains("UnknownIssuer") && complaint.contains("caBundle"), "{complaint}");
+    assert!(complaint.contains("UnknownIssuer") && complaint.contains("`spec.endpoint`"), "{complaint}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -19,7 +19,7 @@ fn bill(architecture: Architecture) -> (String, Value) {
 /// Name and version of every crate that is linked into the operator, as cargo itself tells.
 fn linked(architecture: Architecture) -> BTreeSet<(String, String)> {
     let output = Command::new(env!("CARGO"))
-        .args(["tree", "--locked", "--edges", "normal", "--prefix", "none", "--format", "{p}"])
+        .args(["tree", "--locked", "--edges", "normal,no-proc-macro", "--prefix", "none", "--format", "{p}"])
         .args(["--target", architecture.target()])
         .current_dir(repository())
         .output()

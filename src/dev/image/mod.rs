@@ -17,6 +17,9 @@ use super::scratch::Scratch;
 use super::tools::{Tool, Tools};
 use registry::Registry;
 
+/// Name of the program, and of the image.
+pub const NAME: &str = "oms-operator";
+
 /// No image archive may be bigger, in bytes.
 pub const SIZE_LIMIT: u64 = 15_000_000;
 
@@ -59,64 +62,19 @@ impl fmt::Display for Architecture {
     }
 }
 
-/// A program that is published as an image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Product {
-    /// The controller.
-    Operator,
-    /// The OMS API on a laptop or in CI.
-    Emulator,
+/// What the image is called where nobody has given it a registry.
+pub fn reference() -> String {
+    format!("{NAME}:{}", env!("CARGO_PKG_VERSION"))
 }
 
-impl Product {
-    /// Name of the binary and of the image.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Operator => "oms-operator",
-            Self::Emulator => "oms-emulator",
-        }
-    }
-
-    fn description(self) -> &'static str {
-        match self {
-            Self::Operator => env!("CARGO_PKG_DESCRIPTION"),
-            Self::Emulator => {
-                "The API of Huawei Cloud's Object Storage Migration Service (OMS) on a laptop or in CI"
-            }
-        }
-    }
-
-    /// What the program is called with when nobody says anything else.
-    fn arguments(self) -> &'static [&'static str] {
-        match self {
-            Self::Operator => &["run"],
-            Self::Emulator => &["serve", "--listen", "0.0.0.0:8080", "--admin-listen", "0.0.0.0:8081"],
-        }
-    }
-
-    fn ports(self) -> &'static [u16] {
-        match self {
-            Self::Operator => &[8080],
-            Self::Emulator => &[8080, 8081],
-        }
-    }
-
-    /// What the image is called where nobody has given it a registry.
-    pub fn reference(self) -> String {
-        format!("{}:{}", self.name(), env!("CARGO_PKG_VERSION"))
-    }
-
-    /// File name of the archive for an architecture.
-    pub fn archive_name(self, architecture: Architecture) -> String {
-        format!("{}-linux-{architecture}.tar", self.name())
-    }
+/// File name of the archive for an architecture.
+pub fn archive_name(architecture: Architecture) -> String {
+    format!("{NAME}-linux-{architecture}.tar")
 }
 
 /// What an image is made from.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// What it holds.
-    pub product: Product,
     /// The folder of cargo's that has a folder for each target.
     pub binaries: PathBuf,
     /// The commit that the binaries were built from.
@@ -130,7 +88,7 @@ pub struct Request {
 impl Request {
     /// Path of a binary.
     pub fn binary(&self, architecture: Architecture) -> PathBuf {
-        self.binaries.join(architecture.target()).join("release").join(self.product.name())
+        self.binaries.join(architecture.target()).join("release").join(NAME)
     }
 
     fn labels(&self) -> Result<Vec<(&'static str, String)>> {
@@ -140,17 +98,17 @@ impl Request {
             .ok_or_else(|| Error::new(format!("{} is no time that a commit can have", self.epoch)))?;
         Ok(vec![
             ("created", created.to_string()),
-            ("description", self.product.description().to_owned()),
+            ("description", env!("CARGO_PKG_DESCRIPTION").to_owned()),
             ("licenses", env!("CARGO_PKG_LICENSE").to_owned()),
             ("revision", self.revision.clone()),
             ("source", env!("CARGO_PKG_REPOSITORY").to_owned()),
-            ("title", self.product.name().to_owned()),
+            ("title", NAME.to_owned()),
             ("version", env!("CARGO_PKG_VERSION").to_owned()),
         ])
     }
 }
 
-/// Makes the images of one program and returns the paths of the archives. `oms_dev` is the path of the `oms-dev` binary.
+/// Makes the operator's images and returns the paths of the archives. `oms_dev` is the path of the `oms-dev` binary.
 ///
 /// In `output` there are then an archive for each architecture, and a folder in the layout of OCI with both, which
 /// `crane push` takes.
@@ -163,12 +121,12 @@ pub fn build(oms_dev: &Path, request: &Request) -> Result<Vec<PathBuf>> {
     let mut archives = Vec::new();
     for architecture in Architecture::ALL {
         let layer = scratch.path().join(format!("{architecture}.tar.gz"));
-        layer::write(&layer, request.product.name(), &request.binary(architecture), request.epoch)?;
+        layer::write(&layer, NAME, &request.binary(architecture), request.epoch)?;
         registry.make(request, architecture, &layer)?;
         let layout = scratch.path().join(architecture.name());
-        registry.pull(request.product, architecture.name(), &layout)?;
-        let archive = request.output.join(request.product.archive_name(architecture));
-        archive::write(&archive, &layout, &request.product.reference(), request.epoch)?;
+        registry.pull(architecture.name(), &layout)?;
+        let archive = request.output.join(archive_name(architecture));
+        archive::write(&archive, &layout, &reference(), request.epoch)?;
         let size =
             fs::metadata(&archive).context(format_args!("Could not look at {}", archive.display()))?.len();
         if size > SIZE_LIMIT {
@@ -179,12 +137,12 @@ pub fn build(oms_dev: &Path, request: &Request) -> Result<Vec<PathBuf>> {
         }
         archives.push(archive);
     }
-    registry.index(request.product)?;
-    let both = request.output.join(request.product.name());
+    registry.index()?;
+    let both = request.output.join(NAME);
     // `crane` adds to a layout that is there.
     if both.exists() {
         fs::remove_dir_all(&both).context(format_args!("Could not remove {}", both.display()))?;
     }
-    registry.pull(request.product, registry::INDEX, &both)?;
+    registry.pull(registry::INDEX, &both)?;
     Ok(archives)
 }

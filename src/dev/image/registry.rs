@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Architecture, Product, Request, USER};
+use super::{Architecture, NAME, Request, USER};
 use crate::dev::error::{Context, Error, Result};
 use crate::dev::process::{self, BoundProcess};
 
@@ -46,28 +46,22 @@ impl Registry {
         Ok(Self { oms_dev, crane, folder, port, _process: process })
     }
 
-    fn reference(&self, product: Product, tag: &str) -> String {
-        format!("127.0.0.1:{}/{}:{tag}", self.port, product.name())
+    fn reference(&self, tag: &str) -> String {
+        format!("127.0.0.1:{}/{NAME}:{tag}", self.port)
     }
 
     /// Makes the image of one architecture, under its name as the tag.
     pub(super) fn make(&self, request: &Request, architecture: Architecture, layer: &Path) -> Result<()> {
-        let product = request.product;
-        let bare = self.reference(product, &format!("{architecture}-layer"));
+        let bare = self.reference(&format!("{architecture}-layer"));
         let mut append = self.crane();
         append.args(["append", "--oci-empty-base", "--new_tag", &bare, "--new_layer"]).arg(layer);
         self.run(&append)?;
         let mut mutate = self.crane();
         mutate
-            .args(["mutate", &bare, "--tag", &self.reference(product, architecture.name())])
+            .args(["mutate", &bare, "--tag", &self.reference(architecture.name())])
             .args(["--set-platform", &format!("linux/{architecture}"), "--user", USER])
-            .args(["--entrypoint", &format!("/{}", product.name())]);
-        for argument in product.arguments() {
-            mutate.args(["--cmd", argument]);
-        }
-        for port in product.ports() {
-            mutate.args(["--exposed-ports", &format!("{port}/tcp")]);
-        }
+            .args(["--entrypoint", &format!("/{NAME}"), "--cmd", "run"])
+            .args(["--exposed-ports", "8080/tcp"]);
         for (name, value) in request.labels()? {
             mutate.args(["--label", &format!("org.opencontainers.image.{name}={value}")]);
         }
@@ -75,19 +69,19 @@ impl Registry {
     }
 
     /// Makes the index over the images of all architectures.
-    pub(super) fn index(&self, product: Product) -> Result<()> {
+    pub(super) fn index(&self) -> Result<()> {
         let mut command = self.crane();
-        command.args(["index", "append", "--tag", &self.reference(product, INDEX)]);
+        command.args(["index", "append", "--tag", &self.reference(INDEX)]);
         for architecture in Architecture::ALL {
-            command.args(["--manifest", &self.reference(product, architecture.name())]);
+            command.args(["--manifest", &self.reference(architecture.name())]);
         }
         self.run(&command)
     }
 
     /// Writes what a tag names into a new folder, in the layout of OCI.
-    pub(super) fn pull(&self, product: Product, tag: &str, folder: &Path) -> Result<()> {
+    pub(super) fn pull(&self, tag: &str, folder: &Path) -> Result<()> {
         let mut command = self.crane();
-        command.args(["pull", "--format=oci", &self.reference(product, tag)]).arg(folder);
+        command.args(["pull", "--format=oci", &self.reference(tag)]).arg(folder);
         self.run(&command)
     }
 
