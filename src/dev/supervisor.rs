@@ -223,8 +223,8 @@ async fn start_once(oms_dev: &Path, parts: Parts, tools: &Tools) -> Result<Serve
         manager.arg("--kubeconfig").arg(&kubeconfig).args([
             "--controllers",
             "namespace-controller,garbage-collector-controller,serviceaccount-token-controller,\
-             serviceaccount-controller,deployment-controller,replicaset-controller,\
-             clusterrole-aggregation-controller",
+             serviceaccount-controller,deployment-controller,replicaset-controller,job-controller,\
+             cronjob-controller,clusterrole-aggregation-controller",
             "--use-service-account-credentials=false",
             "--leader-elect=false",
             "--secure-port",

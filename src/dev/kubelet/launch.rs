@@ -195,6 +195,11 @@ async fn referred(
             "metadata.namespace" => Ok(pod.namespace().unwrap_or_default()),
             "metadata.uid" => Ok(pod.uid().unwrap_or_default()),
             "status.podIP" => Ok(address.to_owned()),
+            path if label(path).is_some() => {
+                let labels = pod.metadata.labels.as_ref();
+                let value = label(path).and_then(|name| labels?.get(name));
+                Ok(value.cloned().unwrap_or_default())
+            }
             other => Err(refused(format!("this kubelet does not know the field {other}"))),
         };
     }
@@ -205,6 +210,11 @@ async fn referred(
         return of(references.config_map(&key.name).await?, &key.key);
     }
     Err(refused("this kubelet does not know its source".into()))
+}
+
+/// The label that a field path such as `metadata.labels['app']` names.
+fn label(path: &str) -> Option<&str> {
+    path.strip_prefix("metadata.labels['")?.strip_suffix("']")
 }
 
 /// A text with `$(NAME)` replaced where the name is known.
@@ -239,6 +249,15 @@ mod tests {
         assert_eq!(program(&machine, "oms-operator:2"), Some("two".into()));
         assert_eq!(program(&machine, "oms-operator@sha256:00"), Some("any".into()));
         assert_eq!(program(&machine, "other"), None);
+    }
+
+    #[test]
+    fn a_label_is_named_by_its_path() {
+        assert_eq!(
+            label("metadata.labels['batch.kubernetes.io/job-name']"),
+            Some("batch.kubernetes.io/job-name")
+        );
+        assert_eq!(label("metadata.labels"), None);
     }
 
     #[test]

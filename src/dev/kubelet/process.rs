@@ -39,6 +39,8 @@ pub(super) struct Running {
     pub(super) waiting: Option<(String, String)>,
     /// How it ended the last time: exit code and the end of its log.
     pub(super) ended: Option<(i32, String)>,
+    /// Whether it ended and is not started again, as the pod of a Job does.
+    pub(super) finished: bool,
     process: Option<BoundProcess>,
     /// Not to be started before.
     start_at: Instant,
@@ -58,6 +60,7 @@ impl Running {
             restarts: 0,
             waiting: Some(("ContainerCreating".into(), String::new())),
             ended: None,
+            finished: false,
             process: None,
             start_at: Instant::now(),
             probed_at: None,
@@ -84,10 +87,15 @@ impl Running {
                 self.refresh(pod, client, machine).await?;
                 return self.probe(pod).await;
             };
-            self.ended = Some((status.code().unwrap_or(137), process.log_tail(5)));
-            self.stopped("CrashLoopBackOff", "The process ended");
+            let code = status.code().unwrap_or(137);
+            self.ended = Some((code, process.log_tail(5)));
+            if starts_again(pod, code) {
+                self.stopped("CrashLoopBackOff", "The process ended");
+            } else {
+                (self.process, self.ready, self.finished) = (None, false, true);
+            }
         }
-        if Instant::now() < self.start_at {
+        if self.finished || Instant::now() < self.start_at {
             return Ok(());
         }
         match launch::of(pod, &self.address, client, machine).await {
@@ -218,6 +226,15 @@ fn put(path: &Path, bytes: &[u8]) -> Result<()> {
     fs::rename(&new, path).context("Could not exchange a mounted file")
 }
 
+/// Whether a container that ended is started again.
+fn starts_again(pod: &Pod, code: i32) -> bool {
+    match pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()) {
+        Some("Never") => false,
+        Some("OnFailure") => code != 0,
+        _ => true,
+    }
+}
+
 async fn passes(url: &str) -> bool {
     let Ok(client) = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(1)).build() else {
         return false;
@@ -243,4 +260,21 @@ async fn identity(pod: &Pod, client: &Client, machine: &Machine) -> Result<Kubec
         user.auth_info = Some(identity);
     }
     Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::starts_again;
+
+    #[test]
+    fn the_pod_of_a_job_is_not_started_again_once_it_succeeded() {
+        let again = |policy: &str, code| {
+            let pod = json!({ "spec": { "restartPolicy": policy, "containers": [] } });
+            starts_again(&serde_json::from_value(pod).unwrap(), code)
+        };
+        assert_eq!(["Always", "OnFailure", "Never"].map(|policy| again(policy, 0)), [true, false, false]);
+        assert_eq!(["Always", "OnFailure", "Never"].map(|policy| again(policy, 1)), [true, true, false]);
+    }
 }

@@ -11,15 +11,22 @@ pub(super) fn of(pod: &Pod, running: &Running) -> Value {
     let condition =
         |type_: &str, holds: bool| json!({ "type": type_, "status": if holds { "True" } else { "False" } });
     let container = launch::container(pod).ok();
-    let state = match &running.waiting {
-        Some((reason, message)) => json!({ "waiting": { "reason": reason, "message": message } }),
-        None => json!({ "running": {} }),
-    };
-    let last = running.ended.as_ref().map_or(json!({}), |(code, log)| {
+    let ended = running.ended.as_ref().map_or(json!({}), |(code, log)| {
         json!({ "terminated": { "exitCode": code, "reason": if *code == 0 { "Completed" } else { "Error" }, "message": log } })
     });
+    let (state, last) = match &running.waiting {
+        _ if running.finished => (ended, json!({})),
+        Some((reason, message)) => (json!({ "waiting": { "reason": reason, "message": message } }), ended),
+        None => (json!({ "running": {} }), ended),
+    };
+    let phase = match &running.ended {
+        Some((0, _)) if running.finished => "Succeeded",
+        Some(_) if running.finished => "Failed",
+        _ if running.runs() || running.restarts > 0 => "Running",
+        _ => "Pending",
+    };
     json!({
-        "phase": if running.runs() || running.restarts > 0 { "Running" } else { "Pending" },
+        "phase": phase,
         "podIP": running.address,
         "podIPs": [{ "ip": running.address }],
         "conditions": [
