@@ -11,7 +11,7 @@ use oms_operator::dev::image::{self, Request};
 use oms_operator::dev::stack::{self, Cluster, Programs};
 use oms_operator::dev::supervisor::{self, Parts};
 use oms_operator::dev::tools::{Tool, Tools};
-use oms_operator::dev::{ControlPlane, Error, demo, interrupt, playground, process};
+use oms_operator::dev::{ControlPlane, Error, book, demo, interrupt, objects, playground, process};
 use tokio_util::sync::CancellationToken;
 
 /// What shells answer for a program that Ctrl-C ended.
@@ -77,6 +77,15 @@ enum Task {
     },
     /// Run the whole stack until Ctrl-C; `.dev/env` appears when it is ready
     Playground,
+    /// Make and look at buckets of the playground; wants `source .dev/env`
+    #[command(subcommand)]
+    Bucket(BucketTask),
+    /// Give the book the files that its pages link to; mdBook calls it
+    #[command(hide = true)]
+    Book {
+        /// Words of mdBook: `supports` and a renderer, or nothing
+        words: Vec<String>,
+    },
     /// Become a program that is killed when its parent dies
     #[command(hide = true)]
     ExecBound {
@@ -86,6 +95,33 @@ enum Task {
         /// The program and its arguments
         #[arg(trailing_var_arg = true, required = true, allow_hyphen_values = true)]
         command: Vec<OsString>,
+    },
+}
+
+#[derive(Subcommand)]
+enum BucketTask {
+    /// Make a source bucket with objects, and an empty destination bucket
+    Make {
+        /// Bucket at the source
+        source: String,
+        /// Bucket at the destination
+        destination: String,
+        /// How many objects
+        #[arg(long, default_value_t = 40)]
+        objects: usize,
+    },
+    /// Put small objects into a source bucket
+    Put {
+        /// Bucket at the source
+        source: String,
+        /// Keys of the objects
+        #[arg(required = true)]
+        keys: Vec<String>,
+    },
+    /// Print the keys in a destination bucket
+    List {
+        /// Bucket at the destination
+        destination: String,
     },
 }
 
@@ -157,6 +193,24 @@ fn run(task: Task) -> Result<ExitCode> {
             let cluster = Cluster::from_environment()?;
             until_done(async |cancel| playground::run(programs, cluster, &cancel).await)?;
             Ok(ExitCode::SUCCESS)
+        }
+        Task::Bucket(task) => {
+            let done = runtime()?.block_on(async {
+                match task {
+                    BucketTask::Make { source, destination, objects } => {
+                        objects::make(&source, &destination, objects).await
+                    }
+                    BucketTask::Put { source, keys } => objects::put(&source, &keys).await,
+                    BucketTask::List { destination } => objects::list(&destination).await,
+                }
+            })?;
+            println!("{done}");
+            Ok(ExitCode::SUCCESS)
+        }
+        // Every renderer that there is can do with it.
+        Task::Book { words } if !words.is_empty() => Ok(ExitCode::SUCCESS),
+        Task::Book { .. } => {
+            book::preprocess(std::io::stdin().lock(), std::io::stdout().lock()).map(|()| ExitCode::SUCCESS)
         }
         Task::ExecBound { .. } => Err(Error::new("`exec-bound` comes first")),
     }

@@ -4,6 +4,7 @@
 //! Everything that runs a server goes through [`control_plane`] and [`process`], so that there is
 //! one place that starts processes and one promise that they end.
 
+pub mod book;
 pub mod bucket;
 pub mod control_plane;
 pub mod crds;
@@ -13,6 +14,7 @@ pub mod guest;
 pub mod image;
 pub mod interrupt;
 pub mod kubelet;
+pub mod objects;
 pub mod playground;
 pub mod process;
 pub mod samples;

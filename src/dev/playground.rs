@@ -28,7 +28,8 @@ async fn stay(stack: &mut Stack) -> Result<()> {
          Ready. In another terminal:\n\n\
          \x20 source {}\n\
          \x20 kubectl get connections\n\n\
-         Make buckets through S3 at $S3_SOURCE_ENDPOINT and $S3_DESTINATION_ENDPOINT, apply a MigrationTask.\n\
+         Make buckets with `oms-dev bucket make photos photos-archive`, or through S3 at $S3_SOURCE_ENDPOINT and\n\
+         $S3_DESTINATION_ENDPOINT; then apply a MigrationTask.\n\
          Logs: {}\n\
          Ctrl-C ends everything.",
         environment.file.display(),
@@ -96,8 +97,10 @@ fn environment_text(stack: &Stack) -> String {
         export(&format!("S3_{side}_REGION"), region);
         export(&format!("S3_{side}_CLOUD"), cloud);
     }
-    let tools = quoted(&stack.plane.tools().folder().display().to_string());
-    lines + &format!("export PATH={tools}:\"$PATH\"\n")
+    let folders = [Some(stack.plane.tools().folder()), stack.programs()];
+    let folders: String =
+        folders.into_iter().flatten().map(|folder| quoted(&folder.display().to_string()) + ":").collect();
+    lines + &format!("export PATH={folders}\"$PATH\"\n")
 }
 
 /// In single quotes for a shell.

@@ -327,6 +327,11 @@ impl Stack {
         self.scratch.path()
     }
 
+    /// The folder of `oms-operator` and `oms-emulator`.
+    pub fn programs(&self) -> Option<&Path> {
+        self.programs.oms_dev.parent()
+    }
+
     /// The end of the operator's log, for the message of a failure: the files go with the stack.
     pub fn operator_log(&self) -> String {
         format!("The end of the operator's log:\n{}", self.operator.log_tail(15))
