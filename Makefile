@@ -82,9 +82,13 @@ crds: rust ## Write the custom resource definitions to crds/ and into the chart
 	cp crds/*.yaml charts/oms-operator/files/crds/
 
 .PHONY: docs
-docs: rust ## Write docs/reference/ from the types, the index of examples/, and gitops/argocd/argocd-cm.yaml
+docs: rust ## Write what is generated (docs/reference/, examples/README.md, argocd-cm.yaml), build the book, check its links
 	UPDATE_DOCS=1 cargo test --quiet --all-features --test reference
 	UPDATE_DOCS=1 cargo test --quiet --all-features --test gitops argocd::
+	@# Those have built the program that book.toml would have cargo build in another way.
+	MDBOOK_PREPROCESSOR__FILES__COMMAND='$(target)/debug/oms-dev book' hack/mdbook build
+	cargo test --quiet --all-features --test book
+	@echo 'The book is at target/book/index.html'
 
 .PHONY: tools
 tools: rust control-plane helm ## Find or build kube-apiserver, etcd, kubectl, helm (once per machine)

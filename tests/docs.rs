@@ -219,3 +219,63 @@ fn the_decisions_are_all_in_their_index() {
         assert!(name == "README.md" || index.contains(&format!("({name})")), "the index lacks {name}");
     }
 }
+
+#[test]
+fn every_page_is_in_the_summary_of_the_book() {
+    let summary = read("docs/SUMMARY.md");
+    let listed: Vec<&str> = links(&summary);
+    for document in documents() {
+        let Some(page) = document.strip_prefix("docs/").filter(|page| *page != "SUMMARY.md") else {
+            continue;
+        };
+        let times = listed.iter().filter(|listed| **listed == page).count();
+        assert_eq!(times, 1, "docs/SUMMARY.md has to list {page} once");
+    }
+}
+
+#[test]
+fn every_reason_has_its_row_in_the_troubleshooting_guide() {
+    let guide = read("docs/troubleshooting/reasons.md");
+    let mut rows: Vec<&str> =
+        guide.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    let mut reasons: Vec<String> =
+        oms_operator::api::conditions::Reason::ALL.iter().map(|(reason, _)| format!("{reason:?}")).collect();
+    rows.sort_unstable();
+    reasons.sort_unstable();
+    let (missing, unknown): (Vec<_>, Vec<_>) = (
+        reasons.iter().filter(|reason| !rows.contains(&reason.as_str())).collect(),
+        rows.iter().filter(|row| !reasons.iter().any(|reason| reason == *row)).collect(),
+    );
+    assert!(missing.is_empty() && unknown.is_empty(), "without a row: {missing:?}; no reason: {unknown:?}");
+    assert_eq!(rows.len(), reasons.len(), "each once");
+}
+
+#[test]
+fn every_test_that_the_security_model_names_exists() {
+    fn collect(folder: &Path, text: &mut String) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                collect(&path, text);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                *text += &fs::read_to_string(path).unwrap();
+            }
+        }
+    }
+    let mut tests = String::new();
+    collect(&root().join("tests"), &mut tests);
+    collect(&root().join("src"), &mut tests);
+    let page = read("docs/explanation/security.md");
+    let threats = page.split("## Threats").nth(1).unwrap().split("\n## ").next().unwrap();
+    let mut seen = 0;
+    for row in threats.lines().filter(|line| line.starts_with("| ")).skip(2) {
+        let shown = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        let names: Vec<_> = shown.split('`').skip(1).step_by(2).collect();
+        assert!(!names.is_empty(), "no test shows what stops this: {row}");
+        for name in names {
+            seen += 1;
+            assert!(tests.contains(&format!("fn {name}(")), "there is no test {name}");
+        }
+    }
+    assert!(seen > 15);
+}
