@@ -29,14 +29,14 @@ build: rust ## Build the release binaries into target/release
 .PHONY: check
 check: rust ## Check format, lints and dependencies
 	cargo fmt --check
-	cargo clippy --all-targets --test argocd --test image --all-features -- -D warnings
+	cargo clippy --all-targets --test argocd --test book --test image --all-features -- -D warnings
 	cargo clippy -- -D warnings
 	@if [ ! -f deny.toml ]; then :; \
 	elif cargo deny --version >/dev/null 2>&1; then cargo deny --all-features check bans licenses sources; \
 	else echo 'Skipped: cargo deny is not installed (cargo install --locked cargo-deny)'; fi
 
 .PHONY: test
-test: rust control-plane helm python3 ## Run all tests, on a real control plane that is started for them
+test: rust control-plane helm python3 curl ## Run all tests, on a real control plane that is started for them
 	cargo test --all-features --no-run
 	$(target)/debug/oms-dev --end-with-parent with-control-plane -- cargo test --all-features
 
@@ -103,7 +103,7 @@ programs: rust control-plane
 	cargo build --profile $(PROFILE) $(DEVELOPMENT) --bins
 
 # A missing tool is told before minutes of compiling, not after.
-.PHONY: rust control-plane helm python3 argocd images qemu
+.PHONY: rust control-plane helm python3 curl argocd images qemu
 rust:
 	@hack/need cargo cc
 control-plane:
@@ -112,6 +112,8 @@ helm:
 	@hack/need helm
 python3:
 	@hack/need python3
+curl:
+	@hack/need curl
 argocd:
 	@hack/need argocd
 images:

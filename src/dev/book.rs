@@ -51,11 +51,12 @@ fn add_files(book: &mut Value, root: &Path) -> Result<()> {
         };
         added.insert(file, page);
     }
-    let list: String = added.keys().map(|file| format!("- [{file}]({})\n", shown(file))).collect();
+    let list: Vec<_> = added.keys().map(|file| format!("- [{file}]({})", shown(file))).collect();
     let title = "Files of the repository";
     let pages: Vec<_> =
         added.into_iter().map(|(file, page)| chapter(&file, &shown(&file), &page, &[title])).collect();
-    let text = format!("# {title}\n\nFiles that pages of this book link to, as they are.\n\n{list}");
+    let text =
+        format!("# {title}\n\nFiles that pages of this book link to, as they are.\n\n{}\n", list.join("\n"));
     let mut files = chapter(title, &format!("{FILES}.md"), &text, &[]);
     files["Chapter"]["sub_items"] = Value::Array(pages);
     items.push(files);
@@ -142,15 +143,12 @@ fn target(link: &str, place: Place<'_>, root: &Path, wanted: &mut BTreeSet<Strin
     let file = normal(&folder.join(path)).filter(|file| root.join(file).is_file()).ok_or_else(|| {
         Error::new(format!("{} links to {link}; link to a file of the repository", place.page))
     })?;
-    let shown = match file.strip_prefix(&format!("{SOURCE}/")) {
+    let shown = if let Some(page) = file.strip_prefix(&format!("{SOURCE}/")) {
         // mdBook shows it as the page of its folder.
-        Some(page) => {
-            page.strip_suffix("README.md").map_or(page.to_owned(), |folder| folder.to_owned() + "index.md")
-        }
-        None => {
-            wanted.insert(file.clone());
-            shown(&file)
-        }
+        page.strip_suffix("README.md").map_or(page.to_owned(), |folder| folder.to_owned() + "index.md")
+    } else {
+        wanted.insert(file.clone());
+        shown(&file)
     };
     let up = "../".repeat(Path::new(place.shown_at).components().count() - 1);
     Ok(format!("{up}{shown}{anchor}"))

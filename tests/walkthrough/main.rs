@@ -1,5 +1,6 @@
 //! The pages for users, followed to the letter: every block of commands that can run on the playground is run there, page
-//! by page, each on a playground of its own; every manifest is one that the API server takes.
+//! by page, each on a playground of its own (runbooks, which only look, share one); every manifest is one that the API
+//! server takes.
 //!
 //! `PAGE=docs/how-to/schedule.md cargo test --all-features --test walkthrough` follows one page.
 #![cfg(all(feature = "dev", feature = "emulator"))]
@@ -9,7 +10,7 @@ mod output;
 mod page;
 mod playground;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Mutex;
@@ -25,6 +26,9 @@ use playground::Playground;
 /// Between what two commands printed; no command prints it.
 const MARK: char = '\u{1e}';
 
+/// Pages that share a playground.
+const RUNBOOKS: &str = "docs/runbooks/";
+
 #[test]
 fn every_block_of_commands_is_run_or_says_why_not() {
     let mut missing = Vec::new();
@@ -37,7 +41,7 @@ fn every_block_of_commands_is_run_or_says_why_not() {
             }
             Role::Unknown(_) if block.has_commands() => missing.push(place),
             Role::Skip(reason) => {
-                assert!(reason.len() > 8, "{place}: say why it cannot run on the playground")
+                assert!(reason.len() > 8, "{place}: say why it cannot run on the playground");
             }
             Role::Run | Role::Fails => {
                 assert!(block.has_commands(), "{place}: only `console` and `sh` can be run");
@@ -56,19 +60,20 @@ fn every_block_of_commands_is_run_or_says_why_not() {
 #[test]
 fn every_command_does_on_the_playground_what_its_page_says() {
     let only = std::env::var("PAGE").ok();
-    let waiting: Vec<String> = pages()
-        .into_iter()
-        .filter(|page| only.as_ref().is_none_or(|only| only == page))
-        .filter(|page| blocks(page).iter().any(|block| matches!(block.role, Role::Run | Role::Fails)))
-        .collect();
+    let mut waiting: BTreeMap<String, Vec<Block>> = BTreeMap::new();
+    for page in pages().into_iter().filter(|page| only.as_ref().is_none_or(|only| only == page)) {
+        let followed = if page.starts_with(RUNBOOKS) { RUNBOOKS.to_owned() } else { page.clone() };
+        waiting.entry(followed).or_default().extend(blocks(&page));
+    }
+    waiting.retain(|_, blocks| blocks.iter().any(|block| matches!(block.role, Role::Run | Role::Fails)));
     assert!(!waiting.is_empty());
     let (waiting, failures) = (Mutex::new(waiting), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
                 loop {
-                    let Some(page) = waiting.lock().unwrap().pop() else { return };
-                    if let Err(failure) = follow(&page) {
+                    let Some((page, blocks)) = waiting.lock().unwrap().pop_first() else { return };
+                    if let Err(failure) = follow(&page, &blocks) {
                         failures.lock().unwrap().push(failure);
                     }
                 }
@@ -80,8 +85,7 @@ fn every_command_does_on_the_playground_what_its_page_says() {
 }
 
 /// Does what a page says, from top to bottom.
-fn follow(page: &str) -> Result<(), String> {
-    let blocks = blocks(page);
+fn follow(page: &str, blocks: &[Block]) -> Result<(), String> {
     let playground = Playground::start();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -89,12 +93,12 @@ fn follow(page: &str) -> Result<(), String> {
 
     let mut commands: Vec<(&Block, String, Vec<String>)> = Vec::new();
     let mut script = String::new();
-    for block in &blocks {
+    for block in blocks {
         match &block.role {
             Role::Save(name) => playground.save(name, &block.text),
             Role::Run | Role::Fails => {
                 for (command, shown) in block.commands() {
-                    write!(script, "printf '{MARK}'\n").unwrap();
+                    writeln!(script, "printf '{MARK}'").unwrap();
                     if block.role == Role::Fails {
                         write!(script, "if {{ {command}\n}}; then echo 'it succeeded'; exit 1; fi\n")
                             .unwrap();

@@ -5,7 +5,8 @@
 //! - `<!-- test: run -->`: the commands succeed on the playground, and print what is shown;
 //! - `<!-- test: fails -->`: they fail there, and print what is shown;
 //! - `<!-- test: save as NAME -->`: the block is a file that later commands use;
-//! - `<!-- test: skip, REASON -->`: it cannot run there.
+//! - `<!-- test: skip, REASON -->`: it cannot run there;
+//! - `<!-- test: skip the rest, REASON -->`, once in a page: nor can any block of the page about which nothing is said.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -50,8 +51,8 @@ impl Block {
                 commands.push((command.to_owned(), Vec::new()));
             } else if let Some((command, output)) = commands.last_mut() {
                 match line.strip_prefix("> ") {
-                    Some(more) if output.is_empty() => *command += &format!("\n{more}"),
-                    None if goes_on => *command += &format!("\n{line}"),
+                    Some(more) if output.is_empty() => command.extend(["\n", more]),
+                    None if goes_on => command.extend(["\n", line]),
                     _ => output.push(line.to_owned()),
                 }
             } else {
@@ -126,15 +127,25 @@ fn blocks_of(page: &str, text: &str) -> Vec<Block> {
             }
         }
     }
+    let of_the_rest = text.lines().find_map(|line| said(line).strip_prefix("skip the rest, "));
+    if let Some(reason) = of_the_rest {
+        for block in blocks.iter_mut().filter(|block| block.role == Role::Unknown(String::new())) {
+            block.role = Role::Skip(reason.to_owned());
+        }
+    }
     blocks
 }
 
-fn role(comment: &str) -> Role {
-    let said = comment
-        .strip_prefix("<!-- test: ")
+/// What a line says to the tests, if it is a comment for them.
+fn said(line: &str) -> &str {
+    line.strip_prefix("<!-- test: ")
         .and_then(|rest| rest.trim_end().strip_suffix("-->"))
         .map(str::trim)
-        .unwrap_or_default();
+        .unwrap_or_default()
+}
+
+fn role(comment: &str) -> Role {
+    let said = said(comment);
     match (said, said.strip_prefix("save as "), said.strip_prefix("skip, ")) {
         ("run", ..) => Role::Run,
         ("fails", ..) => Role::Fails,
@@ -147,6 +158,14 @@ fn role(comment: &str) -> Role {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_says_once_why_its_other_blocks_do_not_run() {
+        let text =
+            "<!-- test: skip the rest, an alert -->\n\n<!-- test: run -->\n```sh\n1\n```\n\n```sh\n2\n```\n";
+        let roles: Vec<_> = blocks_of("page.md", text).into_iter().map(|block| block.role).collect();
+        assert_eq!(roles, [Role::Run, Role::Skip("an alert".into())]);
+    }
 
     #[test]
     fn blocks_are_read_with_what_is_said_about_them() {
