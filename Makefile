@@ -18,7 +18,7 @@ committed = $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 
 .PHONY: help
 help: ## List the recipes
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: build
 build: rust ## Build the release binaries into target/release
@@ -29,7 +29,7 @@ build: rust ## Build the release binaries into target/release
 .PHONY: check
 check: rust ## Check format, lints and dependencies
 	cargo fmt --check
-	cargo clippy --all-targets --test argocd --test book --test image --all-features -- -D warnings
+	cargo clippy --all-targets --test argocd --test book --test image --test prometheus --all-features -- -D warnings
 	cargo clippy -- -D warnings
 	@if [ ! -f deny.toml ]; then :; \
 	elif cargo deny --version >/dev/null 2>&1; then cargo deny --all-features check bans licenses sources; \
@@ -47,6 +47,13 @@ test-argocd: rust control-plane argocd ## Test what Argo CD shows and does, with
 	$(target)/debug/oms-dev tools
 	$(target)/debug/oms-dev tools --argocd
 	cargo test --all-features --test argocd
+
+# Not part of `test`: it wants Debian's package prometheus.
+.PHONY: test-prometheus
+test-prometheus: rust control-plane prometheus ## Test metrics, alerts and dashboards, with the real Prometheus
+	cargo build --all-features --bins
+	$(target)/debug/oms-dev tools
+	cargo test --all-features --test prometheus -- --nocapture --test-threads 1
 
 # Static binaries for each architecture, then images around them and bills of materials beside them.
 .PHONY: image
@@ -103,7 +110,7 @@ programs: rust control-plane
 	cargo build --profile $(PROFILE) $(DEVELOPMENT) --bins
 
 # A missing tool is told before minutes of compiling, not after.
-.PHONY: rust control-plane helm python3 curl argocd images qemu
+.PHONY: rust control-plane helm python3 curl argocd prometheus images qemu
 rust:
 	@hack/need cargo cc
 control-plane:
@@ -116,6 +123,8 @@ curl:
 	@hack/need curl
 argocd:
 	@hack/need argocd
+prometheus:
+	@hack/need prometheus
 images:
 	@hack/need images
 qemu:

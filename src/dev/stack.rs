@@ -67,6 +67,7 @@ pub struct Programs {
     pub oms_dev: PathBuf,
     emulator: PathBuf,
     operator: PathBuf,
+    operator_flags: Vec<String>,
 }
 
 impl Programs {
@@ -84,7 +85,14 @@ impl Programs {
             oms_dev: oms_dev.to_owned(),
             emulator: sibling("oms-emulator")?,
             operator: sibling("oms-operator")?,
+            operator_flags: Vec::new(),
         })
+    }
+
+    /// The same with further flags for the operator.
+    pub fn with_operator_flags(mut self, flags: &[&str]) -> Self {
+        self.operator_flags.extend(flags.iter().map(ToString::to_string));
+        self
     }
 }
 
@@ -287,6 +295,7 @@ impl Stack {
         operator_command
             .args(["run", "--poll-interval", "1s", "--leader-elect=false"])
             .args(["--allowed-endpoint", host, "--cluster-resource-namespace", NAMESPACE])
+            .args(&programs.operator_flags)
             .arg("--ready-file")
             .arg(&ready_file)
             .env("KUBECONFIG", plane.kubeconfig())
@@ -349,6 +358,11 @@ impl Stack {
     /// An error when the operator has ended.
     pub fn check_operator(&mut self) -> Result<()> {
         self.operator.check_running()
+    }
+
+    /// Ends the operator, as the end of its pod does.
+    pub fn end_operator(&mut self) {
+        self.operator.terminate(GRACE);
     }
 
     /// Starts the operator again when it has ended, as a Deployment would; returns how it ended.

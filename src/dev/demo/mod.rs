@@ -42,6 +42,12 @@ pub async fn run(
     Ok(stack::with_stack(programs, cluster, cancel, tell, body).await?.is_some())
 }
 
+/// What the demo does, on a stack that has done nothing yet.
+pub async fn show(stack: &mut Stack, manifest: &Path) -> Result<()> {
+    let task = read_manifest(manifest)?;
+    migrate(stack, manifest, &task, Instant::now()).await
+}
+
 /// The first MigrationTask of a manifest.
 fn read_manifest(path: &Path) -> Result<MigrationTask> {
     let reading = format!("Could not read {}", path.display());

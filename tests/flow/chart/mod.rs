@@ -4,6 +4,7 @@
 mod each;
 mod install;
 mod migrations;
+mod monitoring;
 mod network;
 mod pods;
 mod proxy;

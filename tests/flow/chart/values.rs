@@ -14,7 +14,8 @@ pub(super) fn template(chart: &str, values: &[&str]) -> Result<String, String> {
     if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
 }
 
-fn render(values: &[&str]) -> Result<String, String> {
+/// The same of the operator's chart.
+pub(super) fn render(values: &[&str]) -> Result<String, String> {
     template(OPERATOR, values)
 }
 

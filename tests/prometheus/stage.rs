@@ -1,0 +1,164 @@
+//! The whole product with a Prometheus that scrapes it, first while all goes well and then while nothing does.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use jiff::Timestamp;
+use oms_operator::dev::demo;
+use oms_operator::dev::stack::{Cluster, Programs, Stack, with_stack};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::promtool::promtool;
+use crate::server::{Prometheus, free_ports};
+use crate::troubles::Troubles;
+use crate::{alerts, chart, eventually, oms_dev, operator, queries};
+
+/// Alerts that nothing here brings about, each with the reason; promtool has cases of them nevertheless.
+const NOT_BROUGHT_ABOUT: [(&str, &str); 2] = [
+    ("OMSOperatorPanics", "takes a bug, or an API server that hangs for minutes"),
+    ("OMSOperatorQueueOld", "takes minutes in which there is more to do than gets done"),
+];
+
+/// The port of a replica, as the ServiceMonitor of the chart has it scraped.
+fn target(pod: &str, address: &str) -> Value {
+    let labels = json!({
+        "namespace": chart::NAMESPACE,
+        "pod": pod,
+        "service": "oms-oms-operator-metrics",
+        "container": "oms-operator",
+        "endpoint": "metrics",
+    });
+    json!({ "targets": [address], "labels": labels })
+}
+
+/// The rules in a world whose minutes are seconds.
+fn hastened(mut rules: Value) -> Value {
+    let faster = |span: &str| match span.split_at(span.len() - 1) {
+        (number, "m") => format!("{number}s"),
+        (number, "h") => format!("{number}m"),
+        (number, "d") => format!("{number}h"),
+        _ => panic!("a span of {span}"),
+    };
+    for group in rules["groups"].as_array_mut().unwrap() {
+        for rule in group["rules"].as_array_mut().unwrap() {
+            if let Some(span) = rule["for"].as_str().map(faster) {
+                rule["for"] = json!(span);
+            }
+            let mut parts = rule["expr"].as_str().unwrap().split('[');
+            let mut expression = parts.next().unwrap().to_owned();
+            for part in parts {
+                let (span, rest) = part.split_once(']').unwrap();
+                expression += &format!("[{}]{rest}", faster(span));
+            }
+            // A day in the line at a quota.
+            rule["expr"] = json!(expression.replace("3600 * ", ""));
+        }
+    }
+    rules
+}
+
+pub(crate) fn now() -> f64 {
+    Timestamp::now().as_millisecond() as f64 / 1000.0
+}
+
+/// Waits until an alert is pending or fires.
+pub(crate) async fn wait_alert(prometheus: &Prometheus, alert: &str) {
+    eventually(&format!("{alert} is pending or fires"), async || {
+        let active = prometheus.at(&format!("ALERTS{{alertname=\"{alert}\"}}"), now()).await?;
+        if active.is_empty() { Err("it is quiet".to_owned()) } else { Ok(()) }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_prometheus_that_scraped_the_demo_answers_every_query_and_sees_every_alert() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let programs = Programs::beside(oms_dev()).unwrap().with_operator_flags(&[
+        "--per-object-metrics",
+        "--cleanup-timeout=5s",
+        "--secret-check-interval=1s",
+    ]);
+    let never = CancellationToken::new();
+    let body = async |stack: &mut Stack| {
+        play(stack).await;
+        Ok(())
+    };
+    with_stack(programs, Cluster::Own, &never, |line| println!("{line}"), body).await.unwrap().unwrap();
+}
+
+async fn play(stack: &mut Stack) {
+    let folder = tempfile::tempdir().unwrap();
+    let ports: [u16; 2] = free_ports();
+    let [second, waiting] = ports.map(|port| format!("127.0.0.1:{port}"));
+    let main = stack.metrics.trim_start_matches("http://").trim_end_matches('/').to_owned();
+    let scrapes = json!([{
+        "job_name": "oms-oms-operator-metrics",
+        // As the monitors of the chart.
+        "honor_labels": true,
+        "static_configs": [
+            target("oms-operator-0", &main), target("oms-operator-1", &second), target("oms-operator-2", &waiting),
+        ],
+    }]);
+    let prometheus = Prometheus::start(folder.path(), &scrapes, &hastened(chart::rules())).await;
+    let start = now();
+
+    demo::show(stack, &Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/first-migration.yaml"))
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
+    let fired = prometheus.at("ALERTS{alertstate=\"firing\"}", now()).await.unwrap();
+    assert!(fired.is_empty(), "nothing is wrong, and yet: {fired:?}");
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let exposed = http.get(format!("http://{main}/metrics")).send().await.unwrap().text().await.unwrap();
+    promtool(folder.path(), &["check", "metrics"], &exposed);
+
+    Troubles::new(stack, &prometheus).all().await;
+    queries::evaluate(&prometheus, start, now()).await;
+
+    leaders(stack, folder.path(), &prometheus, ports).await;
+    tell_alerts(&prometheus).await;
+}
+
+/// Two that lead, then none that does, then none at all.
+async fn leaders(stack: &mut Stack, folder: &Path, prometheus: &Prometheus, [second, waiting]: [u16; 2]) {
+    Troubles::new(stack, prometheus).hold_lease("elsewhere").await;
+    // It works for a namespace in which there is nothing to do.
+    let flags = ["--namespace", "elsewhere", "--cluster-id", "elsewhere", "--leader-elect=false"];
+    let another = operator::start(stack, folder, "second", second, &flags);
+    wait_alert(prometheus, "OMSOperatorSeveralLeaders").await;
+    drop(another);
+    let mut patient =
+        operator::start(stack, folder, "waiting", waiting, &["--leader-namespace", "elsewhere"]);
+    stack.end_operator();
+    wait_alert(prometheus, "OMSOperatorNoLeader").await;
+    patient.check_running().unwrap_or_else(|error| panic!("{error}"));
+    drop(patient);
+    wait_alert(prometheus, "OMSOperatorDown").await;
+}
+
+/// Prints what became of every alert. Each was there, but for those with an excuse, and none was taken amiss.
+async fn tell_alerts(prometheus: &Prometheus) {
+    let states = prometheus
+        .ask("query", &[("query", "group by (alertname, alertstate) (last_over_time(ALERTS[30m]))")])
+        .await
+        .unwrap();
+    let mut seen = BTreeMap::<String, Vec<String>>::new();
+    for series in states["result"].as_array().unwrap() {
+        let text = |label: &str| series["metric"][label].as_str().unwrap().to_owned();
+        seen.entry(text("alertname")).or_default().push(text("alertstate"));
+    }
+    let groups = prometheus.ask("rules", &[]).await.unwrap();
+    for group in groups["groups"].as_array().unwrap() {
+        for rule in group["rules"].as_array().unwrap() {
+            assert_eq!(rule["health"], "ok", "{rule}");
+        }
+    }
+    for alert in alerts::all() {
+        let excuse = NOT_BROUGHT_ABOUT.iter().find(|(name, _)| *name == alert.name);
+        match (seen.get(&alert.name), excuse) {
+            (Some(states), None) => println!("{}: {}", alert.name, states.join(", then ")),
+            (None, Some((_, why))) => println!("{}: not brought about, {why}", alert.name),
+            (seen, excuse) => panic!("{}: {seen:?}, with the excuse {excuse:?}", alert.name),
+        }
+    }
+}
