@@ -5,5 +5,6 @@
 mod alerts;
 mod dashboards;
 mod expressions;
+mod metrics;
 mod panels;
 mod runbooks;

@@ -90,6 +90,8 @@ fn queries_use_variables_that_there_are_and_every_variable_is_used() {
                 let there_is = known.contains(variable) || OF_GRAFANA.contains(&variable);
                 assert!(there_is, "{}: ${variable}", query.name);
             }
+            // The whole span of time that is shown, seen from each of its moments, would be twice that.
+            assert!(query.instant || !query.written.contains("$__range]"), "{}", query.name);
         }
         assert_eq!(unused.into_iter().collect::<Vec<_>>(), ["datasource"], "{}", dashboard.title());
     }

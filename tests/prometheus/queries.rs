@@ -28,8 +28,8 @@ fn told(series: &[Series]) -> String {
     }
 }
 
-/// Asks every query of every dashboard and prints each with what it returned. None may be wrong, and none empty.
-pub(crate) async fn evaluate(prometheus: &Prometheus, start: f64, end: f64) {
+/// Asks every query of every dashboard and prints each with what it returned. Returns which are wrong or empty.
+pub(crate) async fn evaluate(prometheus: &Prometheus, start: f64, end: f64) -> Vec<String> {
     let (mut count, mut wrong) = (0, Vec::new());
     for dashboard in dashboards::all() {
         for variable in dashboard.variables().iter().filter(|variable| variable["type"] == "query") {
@@ -68,6 +68,6 @@ pub(crate) async fn evaluate(prometheus: &Prometheus, start: f64, end: f64) {
             println!("{}\n    {}\n      {value}", query.name, query.written);
         }
     }
-    assert!(wrong.is_empty(), "{} of {count} queries: {wrong:#?}", wrong.len());
-    println!("{count} queries of the dashboards, every one with a value");
+    println!("{count} queries of the dashboards, {} of them wrong or empty", wrong.len());
+    wrong
 }

@@ -57,7 +57,7 @@ impl<'s> Troubles<'s> {
         self.oms_throttles().await;
     }
 
-    /// The API server takes neither the events of one object nor the status of another.
+    /// The API server takes neither the events of one object nor the statuses of others.
     async fn kubernetes_refuses(&self) {
         let rule = |group: &str, version: &str, resource: &str, operation: &str| {
             json!({
@@ -77,7 +77,7 @@ impl<'s> Troubles<'s> {
                     rule("", "v1", "configmaps", "CREATE"),
                 ] },
                 "validations": [{ "expression":
-                    "has(object.regarding) ? object.regarding.name != 'unheard' : object.metadata.name != 'refused'" }],
+                    "has(object.regarding) ? object.regarding.name != 'unheard' : !object.metadata.name.startsWith('refused')" }],
             },
         });
         let binding = json!({
@@ -97,7 +97,9 @@ impl<'s> Troubles<'s> {
             Err(_) => Ok(()),
         })
         .await;
-        self.migrate("refused", BIG, |spec| slow(spec)).await;
+        for number in 0..10 {
+            self.migrate(&format!("refused-{number}"), BIG, |_| ()).await;
+        }
         // There is no such sync task, so it waits, and that is told in an event.
         self.event("unheard", "nowhere", "2026/00.dat").await;
         self.wait_alert("OMSOperatorReconcileErrors").await;
@@ -120,7 +122,7 @@ impl<'s> Troubles<'s> {
         self.migrate("paused", BIG, |_| ()).await;
         self.annotate("MigrationTask", "paused", api::PAUSED, "true").await;
 
-        self.fill("small", 5, MIB).await;
+        self.fill("small", 10, MIB).await;
         self.migrate("partly", "small", |spec| slow(spec)).await;
         self.wait_phase("MigrationTask", "partly", "Running").await;
         let id = self.status("MigrationTask", "partly").await["taskId"].clone();
@@ -220,8 +222,7 @@ impl<'s> Troubles<'s> {
 
     /// OMS says something new, and then nothing.
     async fn oms_fails(&self) {
-        self.fault(json!({ "operation": "ListTasks", "times": 1, "kind": "status", "status": 400, "code": "OMS.9876" }))
-            .await;
+        self.fault(json!({ "times": 1, "kind": "status", "status": 400, "code": "OMS.9876" })).await;
         self.wait_alert("OMSUnknownCodes").await;
         self.fault(json!({ "kind": "status", "status": 503 })).await;
         self.wait_alert("OMSCallsFailing").await;
