@@ -7,8 +7,8 @@ use crate::server::{Prometheus, Series};
 const VARIABLES: [(&str, &str); 4] =
     [("$__rate_interval", "15s"), ("$__range", "10m"), ("$namespace", ".*"), ("$object_namespace", ".*")];
 
-/// Queries that return nothing although everything is right, each with the reason.
-const EMPTY_BY_RIGHT: [(&str, &str); 0] = [];
+/// Queries that return nothing but 0, each with the reason.
+const ZERO_BY_RIGHT: [(&str, &str); 0] = [];
 
 /// Series that are printed of an answer.
 const PRINTED: usize = 4;
@@ -17,18 +17,28 @@ fn filled(written: &str) -> String {
     VARIABLES.iter().fold(written.to_owned(), |text, (variable, value)| text.replace(variable, value))
 }
 
-fn told(series: &[Series]) -> String {
-    let shown: Vec<_> =
-        series.iter().take(PRINTED).map(|series| format!("{} = {}", series.labels, series.value)).collect();
-    let more = series.len().saturating_sub(PRINTED);
-    if more == 0 {
-        shown.join("\n      ")
-    } else {
-        format!("{}\n      and {more} more", shown.join("\n      "))
+/// Series in one line each, those that were not 0 first.
+fn told(series: &mut [Series]) -> String {
+    series.sort_by(|one, other| other.peak.abs().total_cmp(&one.peak.abs()));
+    let mut lines: Vec<_> = series
+        .iter()
+        .take(PRINTED)
+        .map(|Series { labels, value, peak }| {
+            if value == peak {
+                format!("{labels} = {value}")
+            } else {
+                format!("{labels} = {value}, was {peak}")
+            }
+        })
+        .collect();
+    if series.len() > PRINTED {
+        lines.push(format!("and {} more", series.len() - PRINTED));
     }
+    lines.join("\n      ")
 }
 
-/// Asks every query of every dashboard and prints each with what it returned. Returns which are wrong or empty.
+/// Asks every query of every dashboard, for now and for the past, and prints each with what it returned last and, where that was
+/// more, once. Returns which are wrong, empty, or never anything but 0.
 pub(crate) async fn evaluate(prometheus: &Prometheus, start: f64, end: f64) -> Vec<String> {
     let (mut count, mut wrong) = (0, Vec::new());
     for dashboard in dashboards::all() {
@@ -46,28 +56,28 @@ pub(crate) async fn evaluate(prometheus: &Prometheus, start: f64, end: f64) -> V
             count += 1;
             let asked = filled(&query.written);
             assert!(!asked.contains('$'), "{}: a variable that nobody fills in: {asked}", query.name);
-            let answer = if query.instant {
-                prometheus.at(&asked, end).await
-            } else {
-                prometheus.over(&asked, start, end).await
-            };
-            let excuse = EMPTY_BY_RIGHT.iter().find(|(name, _)| *name == query.name);
-            match (&answer, excuse) {
-                (Err(error), _) => wrong.push(format!("{}: {error}", query.name)),
-                (Ok(series), None) if series.is_empty() => wrong.push(format!("{}: empty", query.name)),
-                (Ok(series), Some(_)) if !series.is_empty() => {
-                    wrong.push(format!("{}: not empty, so it needs no excuse", query.name));
+            let (now, past) = tokio::join!(prometheus.at(&asked, end), prometheus.over(&asked, start, end));
+            let mut series = match (now, past) {
+                (Ok(now), Ok(past)) => {
+                    if now.is_empty() && query.instant {
+                        wrong.push(format!("{}: nothing at the moment", query.name));
+                    }
+                    past
                 }
-                _ => {}
-            }
-            let value = match (&answer, excuse) {
-                (Ok(_), Some((_, why))) => format!("empty: {why}"),
-                (Ok(series), None) => told(series),
-                (Err(error), _) => error.clone(),
+                (Err(error), _) | (_, Err(error)) => {
+                    wrong.push(format!("{}: {error}", query.name));
+                    Vec::new()
+                }
             };
-            println!("{}\n    {}\n      {value}", query.name, query.written);
+            let excuse = ZERO_BY_RIGHT.iter().find(|(name, _)| *name == query.name).map(|(_, why)| *why);
+            let is_zero = series.iter().all(|series| series.peak == 0.0);
+            if series.is_empty() || is_zero != excuse.is_some() {
+                wrong.push(format!("{}: {} series, all 0: {is_zero}", query.name, series.len()));
+            }
+            let why = excuse.map(|why| format!(" ({why})")).unwrap_or_default();
+            println!("{}\n    {}\n      {}{why}", query.name, query.written, told(&mut series));
         }
     }
-    println!("{count} queries of the dashboards, {} of them wrong or empty", wrong.len());
+    println!("{count} queries of the dashboards, {} of them wrong, empty or always 0", wrong.len());
     wrong
 }

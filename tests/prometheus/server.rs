@@ -23,6 +23,8 @@ pub(crate) struct Series {
     pub(crate) labels: String,
     /// Its last value that is a number.
     pub(crate) value: f64,
+    /// The one that is farthest from 0.
+    pub(crate) peak: f64,
 }
 
 /// Ports that were free a moment ago.
@@ -95,10 +97,13 @@ fn series(data: &Value, samples: impl Fn(&Value) -> Vec<Value>) -> Vec<Series> {
     let all = data["result"].as_array().unwrap();
     all.iter()
         .filter_map(|series| {
-            let values = samples(series);
-            let numbers = values.iter().rev().filter_map(|sample| sample[1].as_str()?.parse::<f64>().ok());
-            let value = numbers.into_iter().find(|number| number.is_finite())?;
-            Some(Series { labels: labels(&series["metric"]), value })
+            let numbers: Vec<f64> = samples(series)
+                .iter()
+                .filter_map(|sample| sample[1].as_str()?.parse().ok())
+                .filter(|number: &f64| number.is_finite())
+                .collect();
+            let peak = numbers.iter().copied().max_by(|one, other| one.abs().total_cmp(&other.abs()))?;
+            Some(Series { labels: labels(&series["metric"]), value: *numbers.last()?, peak })
         })
         .collect()
 }
