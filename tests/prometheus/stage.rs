@@ -16,10 +16,8 @@ use crate::troubles::Troubles;
 use crate::{LOOK, alerts, chart, oms_dev, operator, queries};
 
 /// Alerts that nothing here brings about, each with the reason; promtool has cases of them nevertheless.
-const NOT_BROUGHT_ABOUT: [(&str, &str); 2] = [
-    ("OMSOperatorPanics", "takes a bug, or an API server that hangs for minutes"),
-    ("OMSOperatorQueueOld", "takes minutes in which there is more to do than gets done"),
-];
+const NOT_BROUGHT_ABOUT: [(&str, &str); 1] =
+    [("OMSOperatorPanics", "takes a bug, or an API server that hangs for minutes")];
 
 /// How long an alert may take to be pending.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -55,8 +53,8 @@ fn hastened(mut rules: Value) -> Value {
                 let (span, rest) = part.split_once(']').unwrap();
                 expression += &format!("[{}]{rest}", faster(span));
             }
-            // A day in the line at a quota.
-            rule["expr"] = json!(expression.replace("3600 * ", ""));
+            // Hours in the line at a quota, minutes in the queue.
+            rule["expr"] = json!(expression.replace("3600 * ", "").replace("> 300", "> 5"));
         }
     }
     rules
@@ -86,6 +84,8 @@ async fn a_prometheus_that_scraped_the_demo_answers_every_query_and_sees_every_a
         "--per-object-metrics",
         "--cleanup-timeout=5s",
         "--secret-check-interval=1s",
+        // So that objects have to queue.
+        "--concurrency=2",
     ]);
     let never = CancellationToken::new();
     let body = async |stack: &mut Stack| {

@@ -282,16 +282,16 @@ impl<'s> Troubles<'s> {
         self.no_faults().await;
         let limits = json!({ "spec": { "limits": { "requestsPerSecond": 1 } } });
         self.patch("Connection", "default", limits).await;
+        let late = "count by (alertname) (ALERTS{alertname=~\"OMSBudgetExhausted|OMSOperatorQueueOld\"})";
         let mut look = 0;
-        eventually("calls wait for the budget", async || {
+        eventually("calls wait for the budget, and objects for their pass", async || {
             look += 1;
             for name in ["running-0", "running-1", "running-2", "running-3", "failed", "retrying", "pending"]
             {
                 self.request("MigrationTask", name, &format!("busy-{look}")).await;
             }
-            let waiting = "ALERTS{alertname=\"OMSBudgetExhausted\"}";
-            let active = self.prometheus.at(waiting, now()).await?;
-            if active.is_empty() { Err("none".to_owned()) } else { Ok(()) }
+            let active = self.prometheus.at(late, now()).await?;
+            if active.len() == 2 { Ok(()) } else { Err(format!("{active:?}")) }
         })
         .await;
     }
