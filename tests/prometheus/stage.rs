@@ -114,7 +114,7 @@ async fn play(stack: &mut Stack) {
     demo::show(stack, &Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/first-migration.yaml"))
         .await
         .unwrap_or_else(|error| panic!("{error}"));
-    let fired = prometheus.at("ALERTS{alertstate=\"firing\"}", now()).await.unwrap();
+    let fired = prometheus.over("ALERTS{alertstate=\"firing\"}", start, now()).await.unwrap();
     assert!(fired.is_empty(), "nothing is wrong, and yet: {fired:?}");
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let exposed = http.get(format!("http://{main}/metrics")).send().await.unwrap().text().await.unwrap();
