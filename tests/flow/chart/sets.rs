@@ -7,6 +7,8 @@ pub(crate) type Set = (&'static str, &'static [&'static str], &'static [&'static
 const DIGEST: &str = "image.digest=sha256:0000000000000000000000000000000000000000000000000000000000000000";
 const SERVICE_MONITOR: &[&str] = &["metrics.serviceMonitor.enabled=true"];
 const POD_MONITOR: &[&str] = &["metrics.podMonitor.enabled=true"];
+const RULES: &[&str] = &["prometheusRule.enabled=true"];
+const DASHBOARD: &[&str] = &["dashboard.enabled=true"];
 const NETWORK_POLICY: &[&str] = &["networkPolicy.enabled=true"];
 
 /// The values of `charts/oms-operator`, in their order there.
@@ -59,6 +61,28 @@ pub(crate) const OPERATOR: &[Set] = &[
     ("metrics.podMonitor.enabled", &[], &["metrics.podMonitor.enabled=true"]),
     ("metrics.podMonitor.labels", POD_MONITOR, &["metrics.podMonitor.labels.release=prometheus"]),
     ("metrics.podMonitor.interval", POD_MONITOR, &["metrics.podMonitor.interval=1m"]),
+    ("prometheusRule.enabled", &[], RULES),
+    ("prometheusRule.labels", RULES, &["prometheusRule.labels.release=prometheus"]),
+    ("prometheusRule.alertLabels", RULES, &["prometheusRule.alertLabels.team=storage"]),
+    ("prometheusRule.runbookBaseUrl", RULES, &["prometheusRule.runbookBaseUrl=https://runbooks.example.com"]),
+    ("prometheusRule.disabled", RULES, &["prometheusRule.disabled={OMSUnknownCodes}"]),
+    (
+        "prometheusRule.thresholds.credentialsExpireMinutes",
+        RULES,
+        &["prometheusRule.thresholds.credentialsExpireMinutes=30"],
+    ),
+    ("prometheusRule.thresholds.quotaWaitHours", RULES, &["prometheusRule.thresholds.quotaWaitHours=12"]),
+    ("prometheusRule.thresholds.noProgressFor", RULES, &["prometheusRule.thresholds.noProgressFor=30m"]),
+    (
+        "prometheusRule.extraGroups",
+        RULES,
+        &["prometheusRule.extraGroups[0].name=own,prometheusRule.extraGroups[0].rules[0].alert=Own,\
+           prometheusRule.extraGroups[0].rules[0].expr=vector(1)"],
+    ),
+    ("dashboard.enabled", &[], DASHBOARD),
+    ("dashboard.namespace", DASHBOARD, &["dashboard.namespace=monitoring"]),
+    ("dashboard.labels", DASHBOARD, &["dashboard.labels.team=storage"]),
+    ("dashboard.annotations", DASHBOARD, &["dashboard.annotations.grafana_folder=Storage"]),
     ("podDisruptionBudget.enabled", &[], &["podDisruptionBudget.enabled=false"]),
     ("podDisruptionBudget.maxUnavailable", &[], &["podDisruptionBudget.maxUnavailable=50%"]),
     ("networkPolicy.enabled", &[], &["networkPolicy.enabled=true"]),
