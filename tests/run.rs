@@ -238,7 +238,7 @@ fn a_value_that_is_wrong_ends_it_and_its_flag_is_named() {
         (&[], ("OMS_OPERATOR_POLL_INTERVAL", "often"), 2, &["--poll-interval", "write it like 30s"]),
         (&[], ("OMS_OPERATOR_LOG_FORMAT", "xml"), 2, &["--log-format", "json"]),
         (&[], ("OMS_OPERATOR_NAMESPACE", "Team_A"), 1, &["--namespace", "Team_A"]),
-        (&["--log", "a=b=c"], ("A", "b"), 1, &["log filter", "a=b=c"]),
+        (&["--log-level", "a=b=c"], ("A", "b"), 1, &["--log-level", "a=b=c"]),
         (&["--leader-lease-duration", "5s"], ("A", "b"), 1, &["--leader-lease-duration", "renew deadline"]),
         (&["--no-such-flag"], ("A", "b"), 2, &["--no-such-flag"]),
     ] {

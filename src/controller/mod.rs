@@ -65,8 +65,14 @@ const GRACE: Duration = Duration::from_secs(6);
 #[derive(Debug, Error)]
 pub enum Error {
     /// Kubernetes cannot be reached.
-    #[error("no connection to Kubernetes can be made")]
-    Client(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("no connection to Kubernetes can be made with {with}")]
+    Client {
+        /// What says where it is.
+        with: String,
+        /// Why not.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The HTTP server could not be started.
     #[error("--metrics-listen: health and metrics cannot be served at {address}")]
     Listen {

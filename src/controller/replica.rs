@@ -18,7 +18,13 @@ const HAND_OVER: Duration = Duration::from_secs(1);
 
 /// Runs the controller until `stop` is cancelled.
 pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Error> {
-    let client = cluster::client().await.map_err(|error| Error::Client(error.into()))?;
+    let client = cluster::client().await.map_err(|error| {
+        let with = std::env::var("KUBECONFIG").map_or_else(
+            |_| "the kubeconfig of the home folder, or the pod's service account".to_owned(),
+            |path| format!("KUBECONFIG {path}"),
+        );
+        Error::Client { with, source: error.into() }
+    })?;
     let (metrics, health) = (Metrics::new(), Health::new());
     let address = config.metrics_listen;
     let bound = http::serve(address, metrics.clone(), health.clone())
