@@ -222,8 +222,9 @@ impl<'s> Troubles<'s> {
 
     /// OMS says something new, and then nothing.
     async fn oms_fails(&self) {
-        self.fault(json!({ "times": 1, "kind": "status", "status": 400, "code": "OMS.9876" })).await;
+        self.fault(json!({ "kind": "status", "status": 400, "code": "OMS.9876" })).await;
         self.wait_alert("OMSUnknownCodes").await;
+        self.no_faults().await;
         self.fault(json!({ "kind": "status", "status": 503 })).await;
         self.wait_alert("OMSCallsFailing").await;
         self.wait_alert("OMSPollsFailing").await;
