@@ -147,10 +147,7 @@ pub(crate) const MIGRATIONS: &[Set] = &[
 #[allow(dead_code, reason = "the reference is written from it")]
 pub(crate) const INSTALLED: &[(&str, &[&str])] = &[
     ("chart::install::a_migration_survives_everything_that_happens_to_the_release", &["podAnnotations"]),
-    (
-        "chart::install::a_changed_log_level_reaches_the_pods_and_restarts_none",
-        &["config.logLevel"],
-    ),
+    ("chart::install::a_changed_log_level_reaches_the_pods_and_restarts_none", &["config.logLevel"]),
     (
         "chart::rights::a_namespaced_install_has_every_right_that_it_uses_in_its_namespaces_and_no_other",
         &["watchNamespaces", "clusterId", "config.cleanupTimeout"],
