@@ -156,7 +156,7 @@ impl Claim {
 
     /// Waits until we lead. Does not return when the lease was lost; wait for [`lost`](Self::lost) beside it.
     pub async fn held(&self) {
-        if self.state.clone().wait_for(|state| state.is_held()).await.is_err() {
+        if self.state.clone().wait_for(State::is_held).await.is_err() {
             std::future::pending::<()>().await;
         }
     }

@@ -103,9 +103,10 @@ async fn take_the_lead(
         );
         let claim = leadership.claim();
         // A replica that waits for the lease, and could take it, is ready: a rolling update waits for it.
-        let waits = claim.waits(|trouble| match trouble {
-            Some(why) => health.hinder("lease", why, None),
-            None => {
+        let waits = claim.waits(|trouble| {
+            if let Some(why) = trouble {
+                health.hinder("lease", why, None);
+            } else {
                 health.clear("lease");
                 health.set_ready();
             }
