@@ -94,7 +94,7 @@ mod tests {
     fn what_is_wrong_is_told_in_one_line_with_its_field() {
         for (text, words) in [
             ("logLevel: verbose", "`logLevel`: log level \"verbose\" is not understood"),
-            ("logLevel: 7", "logLevel: invalid type: integer `7`"),
+            ("logLevel: 7", "`logLevel`: log level \"7\" is not understood"),
             ("logFormat: xml", "logFormat: unknown variant `xml`, expected `json` or `text`"),
             ("loglevel: info", "unknown field `loglevel`, expected `logLevel` or `logFormat`"),
             ("logLevel: info\nlogLevel: warn", "duplicate"),

@@ -117,14 +117,15 @@ where
 fn parse(filter: &str) -> Result<EnvFilter, Error> {
     let wrong = || Error::Filter { filter: filter.to_owned() };
     // The library takes a misspelt level for the name of a target, and would write nothing else.
-    let plain = |directive: &str| {
-        let level = directive.rsplit_once('=').map_or(directive, |(_, level)| level);
-        !level.trim().is_empty() && level.trim().parse::<LevelFilter>().is_ok()
+    let plain = |directive: &&str| {
+        let level = directive.rsplit_once('=').map_or(*directive, |(_, level)| level);
+        !level.is_empty() && level.parse::<LevelFilter>().is_ok()
     };
-    if !filter.contains('[') && !filter.split(',').all(plain) {
+    let directives: Vec<_> = filter.split(',').map(str::trim).collect();
+    if !filter.contains('[') && !directives.iter().all(plain) {
         return Err(wrong());
     }
-    let mut parsed = EnvFilter::builder().parse(filter).map_err(|_| wrong())?;
+    let mut parsed = EnvFilter::builder().parse(directives.join(",")).map_err(|_| wrong())?;
     let audit = format!("{}=info", audit::TARGET);
     // What is traced is not in the lines: their fields say the same.
     let traces = format!("{}=off", traces::TARGET);
