@@ -35,11 +35,15 @@ pub(super) fn wants_look(meta: &ObjectMeta, status: &TransferStatus, wish: &Wish
         return false;
     }
     let observes = wish.lifecycle.management_policy == ManagementPolicy::Observe;
-    let gone = situation::find(&status.conditions, types::READY)
-        .is_some_and(|ready| ready.reason == Reason::RemoteTaskGone.as_str());
     let edited = meta.generation.is_some_and(|generation| generation != status.observed_generation);
     let uncounted = wish.kind == Kind::TaskGroup && status.members.is_none();
-    !gone && (edited || uncounted || observes && status.phase == Some(Phase::Failed))
+    !is_gone(status) && (edited || uncounted || observes && status.phase == Some(Phase::Failed))
+}
+
+/// Whether the task was found to be gone, so that there is nothing to look at.
+fn is_gone(status: &TransferStatus) -> bool {
+    situation::find(&status.conditions, types::READY)
+        .is_some_and(|ready| ready.reason == Reason::RemoteTaskGone.as_str())
 }
 
 /// Plans for an object that is about the task of `spec.adopt`.
@@ -58,7 +62,7 @@ pub(super) fn plan(mut draft: Draft<'_>) -> Plan {
         return draft.keep(Step::AddFinalizer, None);
     }
     let mut uncompared = None;
-    if draft.is_edited() && linked {
+    if draft.is_edited() && linked && !is_gone(&draft.status) {
         // What the spec says is compared again with what the task is.
         match draft.view.candidate {
             Candidate::NotRead => match held_look(&draft) {

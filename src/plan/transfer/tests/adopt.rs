@@ -185,6 +185,13 @@ fn suspending_an_adopted_task_that_waits_waits_too_instead_of_deleting_it() {
 }
 
 #[test]
+fn an_edit_makes_nobody_look_for_an_adopted_task_that_is_gone() {
+    let gone = adopted(RemoteState::Running).gone().settled().0;
+    let plan = gone.with(|scene| scene.task.metadata.generation = Some(2)).plan();
+    assert_eq!(told(&plan), (Phase::Failed, "RemoteTaskGone", &Step::Rest));
+}
+
+#[test]
 fn settings_that_the_spec_leaves_out_stay_and_those_that_it_says_are_set() {
     let limited = |state| {
         let window = Window { start: "08:00".into(), end: "20:00".into(), bytes_per_second: 1 << 20 };
