@@ -1,6 +1,7 @@
 //! `oms-dev`: starts and ends the real control plane for tests, demo and playground.
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -204,7 +205,12 @@ fn run(task: Task) -> Result<ExitCode> {
                     BucketTask::List { destination } => objects::list(&destination).await,
                 }
             })?;
-            println!("{done}");
+            // Who reads the list may have seen enough of it.
+            let mut output = std::io::stdout().lock();
+            match writeln!(output, "{done}") {
+                Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+                written => written.context("Could not write the answer"),
+            }?;
             Ok(ExitCode::SUCCESS)
         }
         // Every renderer that there is can do with it.
