@@ -159,7 +159,7 @@ pub(crate) fn page() -> String {
         "# Values of the charts\n\n{NOTE}\n\nEvery value with its type, its default and its meaning; a wrong one is refused by its \
          name. The last column has the tests of each.\n\n**rendered**: [a test](../../tests/flow/chart/each.rs) renders the chart \
          with it and without it, and compares the difference with [what it was]\
-         (../../tests/flow/chart/snapshots). **every install**: all tests that install the chart set it. The others install the chart with the real helm on a real API server, \
+         (../../tests/flow/chart/snapshots/flow__chart__each__each_of_operator.snap). **every install**: all tests that install the chart set it. The others install the chart with the real helm on a real API server, \
          and the operator runs with it.\n"
     );
     for chart in &CHARTS {
