@@ -44,6 +44,7 @@ const RUN: &[(&str, &[(&str, &str, &str)])] = &[
 
 /// Examples that want what is not here; every one of them is applied by `tests/examples.rs`.
 const WANT_MORE: &[(&str, &[&str])] = &[
+    ("an image that runs in a pod of its own", &["scheduled-run"]),
     (
         "a store of another cloud, or one behind a CDN",
         &[

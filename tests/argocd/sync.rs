@@ -44,7 +44,7 @@ async fn wait_reverted(application: &Application, wanted: &Value) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_migration_goes_from_progressing_to_healthy_and_is_in_sync_after_a_hundred_reconciles() {
-    let name = "photos";
+    let name = "pictures";
     let install = Install::shared();
     Application::fill_buckets(&install, name, 5, 1000).await;
     let manifest = example("first-migration.yaml", name, |_| ());
