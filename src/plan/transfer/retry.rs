@@ -90,12 +90,15 @@ pub(super) fn plan(
         let again = LookAgain::after(draft.view.policy.secret_check_interval);
         return draft.finish(situation, Step::Rest, again);
     }
-    if let Some(due) = due.filter(|due| *due > draft.view.now)
-        && !draft.keys_changed()
-        && !draft.is_nudged()
-    {
-        let again = draft.until(due).min(draft.view.policy.secret_check_interval);
-        return draft.finish(situation, Step::Rest, LookAgain::after(again));
+    if let Some(due) = due.filter(|due| *due > draft.view.now) {
+        // Starts are told apart by the second that is on record: one in the second of the last would be taken for it.
+        let at_last = draft.view.started_again_at.is_some_and(|at| at >= whole_seconds(draft.view.now).0);
+        if at_last || !draft.keys_changed() && !draft.is_nudged() {
+            let longest =
+                if at_last { Duration::from_secs(1) } else { draft.view.policy.secret_check_interval };
+            let again = draft.until(due).min(longest);
+            return draft.finish(situation, Step::Rest, LookAgain::after(again));
+        }
     }
     let only_failed = only_failed(asked, remote);
     run::start(draft, remote, situation, only_failed)

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::super::Step;
-use super::scene::{Scene, at, condition, failed_with, id, message, remote, scene, told, trouble};
+use super::scene::{Scene, at, condition, failed_with, id, keys, message, remote, scene, told, trouble};
 use crate::api::conditions::types;
 use crate::api::{Phase, Retry, RetryObjects};
-use crate::plan::seen::{Call, Counters, Delivered, RemoteState, RemoteTask, Trouble, TroubleKind};
+use crate::plan::seen::{Call, Counters, Delivered, Keys, RemoteState, RemoteTask, Trouble, TroubleKind};
 
 fn start(only_failed: bool) -> Step {
     Step::Start { id: id(), only_failed }
@@ -57,6 +57,20 @@ fn objects_that_failed_are_copied_again_and_the_next_attempt_is_told() {
     assert_eq!(told(&scene.settle()), (Phase::Running, "Running", &Step::Rest));
     let retries = scene.stored().retries.unwrap();
     assert_eq!((retries.made, retries.objects), (1, RetryObjects::Failed));
+}
+
+#[test]
+fn a_start_before_its_time_does_not_fall_into_the_second_of_the_last_one() {
+    // It would be taken for the last one, counted, and never made.
+    let scene = failed_only(3, "TRF.0004").settled().0.with(|scene| {
+        scene.keys = Keys::Ready(keys("two"));
+        scene.started_again_at = Some(at(10));
+    });
+    let plan = scene.clone().now(10).plan();
+    assert_eq!((&plan.step, plan.look_again.unwrap().after), (&Step::Rest, Duration::from_secs(1)));
+    let (scene, plan) = scene.now(11).settled();
+    assert_eq!(plan.step, start(true));
+    assert_eq!(scene.plan().step, start(true), "with what is on record, too");
 }
 
 #[test]
