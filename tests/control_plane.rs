@@ -3,6 +3,9 @@
 #![cfg(feature = "dev")]
 #![allow(clippy::unwrap_used)]
 
+#[path = "common/programs.rs"]
+mod programs;
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -17,11 +20,9 @@ use oms_operator::dev::scratch::Scratch;
 use oms_operator::dev::supervisor::Ready;
 use oms_operator::dev::{ControlPlane, crds};
 
-const LIMIT: Duration = Duration::from_mins(1);
+use crate::programs::oms_dev;
 
-fn oms_dev() -> &'static Path {
-    Path::new(env!("CARGO_BIN_EXE_oms-dev"))
-}
+const LIMIT: Duration = Duration::from_mins(1);
 
 fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + LIMIT;

@@ -2,6 +2,9 @@
 #![cfg(all(feature = "dev", feature = "emulator"))]
 #![allow(clippy::unwrap_used)]
 
+#[path = "common/programs.rs"]
+mod programs;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -15,13 +18,11 @@ use oms_operator::dev::ControlPlane;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use crate::programs::oms_dev;
+
 const LIMIT: Duration = Duration::from_mins(3);
 /// Every process of a stack inherits this variable, so that strays are found.
 const MARK: &str = "STACK_TEST_MARK";
-
-fn oms_dev() -> &'static Path {
-    Path::new(env!("CARGO_BIN_EXE_oms-dev"))
-}
 
 /// An `oms-dev` command in a folder of its own that holds the examples.
 struct Run {

@@ -2,11 +2,15 @@
 //! objects between stores. One module per behaviour; [`world`] has the parts.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../common/conditions.rs"]
+mod conditions;
 mod console;
 #[path = "../contract/mod.rs"]
 mod contract;
 mod migration;
 mod operator;
+#[path = "../common/programs.rs"]
+mod programs;
 mod world;
 
 mod adopt;

@@ -5,7 +5,11 @@
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 mod archive;
+#[path = "../common/conditions.rs"]
+mod conditions;
 mod contents;
+#[path = "../common/programs.rs"]
+mod programs;
 mod reproducible;
 mod root;
 mod runs;
@@ -13,20 +17,12 @@ mod sbom;
 mod tls;
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use oms_operator::dev::image::{Architecture, archive_name};
 
 use crate::archive::Archive;
-
-/// How long a condition may take to come true; generous, as a foreign processor is emulated.
-const LIMIT: Duration = Duration::from_mins(3);
-/// Between two looks at a condition.
-const LOOK: Duration = Duration::from_millis(50);
-
-fn oms_dev() -> &'static Path {
-    Path::new(env!("CARGO_BIN_EXE_oms-dev"))
-}
+use crate::conditions::{LIMIT, eventually};
+use crate::programs::oms_dev;
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -47,16 +43,4 @@ fn image(architecture: Architecture) -> Archive {
     let path = folder().join(archive_name(architecture));
     assert!(path.exists(), "{} is missing; `make image` makes it", path.display());
     Archive::read(&path)
-}
-
-/// Looks until something holds and returns what it found; an error is what was seen instead.
-async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
-    let deadline = Instant::now() + LIMIT;
-    loop {
-        match look().await {
-            Ok(found) => return found,
-            Err(seen) => assert!(Instant::now() < deadline, "not within {LIMIT:?}: {what}; seen: {seen}"),
-        }
-        tokio::time::sleep(LOOK).await;
-    }
 }

@@ -9,6 +9,8 @@
 mod output;
 mod page;
 mod playground;
+#[path = "../common/programs.rs"]
+mod programs;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -14,16 +14,13 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::page::root;
+use crate::programs::oms_dev;
 
 const START_LIMIT: Duration = Duration::from_mins(4);
 const PAGE_LIMIT: Duration = Duration::from_mins(6);
 
 /// What pages take for granted in the current folder: that it is the repository.
 const SHOWN: [&str; 4] = ["charts", "crds", "examples", "gitops"];
-
-fn oms_dev() -> &'static Path {
-    Path::new(env!("CARGO_BIN_EXE_oms-dev"))
-}
 
 pub(crate) struct Playground {
     folder: TempDir,

@@ -5,10 +5,9 @@ mod cluster;
 mod service;
 mod setup;
 
-use std::future::Future;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kube::Client;
 use oms_operator::api::{SyncTask, TaskGroup};
@@ -19,14 +18,11 @@ use oms_operator::emulator::store::EmbeddedStore;
 use serde_json::Value;
 
 pub(crate) use self::setup::Setup;
+pub(crate) use crate::conditions::{LIMIT, eventually, eventually_within};
 use crate::contract::watch::Watch;
 use crate::migration::{Draft, Migration};
 use crate::operator::{Operator, OperatorFlags};
-
-/// How long a condition may take to come true; generous, as two cores are shared by everything.
-pub(crate) const LIMIT: Duration = Duration::from_secs(90);
-/// Between two looks at a condition.
-const LOOK: Duration = Duration::from_millis(40);
+pub(crate) use crate::programs::oms_dev;
 
 /// The region of the project and of the destination.
 pub(crate) const REGION: &str = "cn-north-4";
@@ -62,11 +58,6 @@ pub(crate) const USER: (&str, &str) = ("migrator", "example-company");
 pub(crate) const SOURCE_SECRET: &str = "aws-source";
 /// Secret with the keys of the destination store.
 pub(crate) const DESTINATION_SECRET: &str = "obs";
-
-/// The `oms-dev` binary.
-pub(crate) fn oms_dev() -> &'static Path {
-    Path::new(env!("CARGO_BIN_EXE_oms-dev"))
-}
 
 /// An access key ID and its secret.
 #[derive(Clone)]
@@ -198,28 +189,5 @@ impl Drop for World {
         if std::thread::panicking() {
             self.tell();
         }
-    }
-}
-
-/// Looks until something holds and returns what it found; an error is what was seen instead.
-pub(crate) async fn eventually<T, F>(what: &str, look: impl FnMut() -> F) -> T
-where
-    F: Future<Output = Result<T, String>>,
-{
-    eventually_within(LIMIT, what, look).await
-}
-
-/// The same with a limit of its own.
-pub(crate) async fn eventually_within<T, F>(limit: Duration, what: &str, mut look: impl FnMut() -> F) -> T
-where
-    F: Future<Output = Result<T, String>>,
-{
-    let deadline = Instant::now() + limit;
-    loop {
-        match look().await {
-            Ok(found) => return found,
-            Err(seen) => assert!(Instant::now() < deadline, "not within {limit:?}: {what}; seen: {seen}"),
-        }
-        tokio::time::sleep(LOOK).await;
     }
 }
