@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::promtool::promtool;
 use crate::server::{Prometheus, free_ports};
 use crate::troubles::Troubles;
-use crate::{LOOK, alerts, chart, oms_dev, operator, queries};
+use crate::{LOOK, alerts, chart, eventually, oms_dev, operator, queries};
 
 /// Alerts that nothing here brings about, each with the reason; promtool has cases of them nevertheless.
 const NOT_BROUGHT_ABOUT: [(&str, &str); 1] =
@@ -109,7 +109,7 @@ async fn play(stack: &mut Stack) {
         ],
     }]);
     let prometheus = Prometheus::start(folder.path(), &scrapes, &hastened(chart::rules())).await;
-    let start = now();
+    let start = first_scrape(&prometheus).await;
 
     demo::show(stack, &Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/first-migration.yaml"))
         .await
@@ -123,8 +123,26 @@ async fn play(stack: &mut Stack) {
     Troubles::new(stack, &prometheus).all().await;
     let wrong = queries::evaluate(&prometheus, start, now()).await;
     leaders(stack, folder.path(), &prometheus, ports).await;
-    tell_alerts(&prometheus).await;
+    tell_alerts(&prometheus, start).await;
     assert!(wrong.is_empty(), "queries of the dashboards: {wrong:#?}");
+}
+
+/// Waits until the operator is scraped and no alert is active, and returns when that was.
+///
+/// A Prometheus reads its rules at once and its targets only seconds after it has started. Until then nothing was scraped,
+/// which is what an operator that is gone looks like in a world whose minutes are seconds.
+async fn first_scrape(prometheus: &Prometheus) -> f64 {
+    eventually("the operator is scraped and no alert is active", async || {
+        let moment = now();
+        let scraped = prometheus.at("oms_operator_build_info", moment).await?;
+        let active = prometheus.at("ALERTS", moment).await?;
+        if scraped.len() == 1 && active.is_empty() {
+            Ok(moment)
+        } else {
+            Err(format!("{scraped:?}, {active:?}"))
+        }
+    })
+    .await
 }
 
 /// Two that lead, then none that does, then none at all.
@@ -145,11 +163,10 @@ async fn leaders(stack: &mut Stack, folder: &Path, prometheus: &Prometheus, [sec
 }
 
 /// Prints what became of every alert. Each was there, but for those with an excuse, and none was taken amiss.
-async fn tell_alerts(prometheus: &Prometheus) {
-    let states = prometheus
-        .ask("query", &[("query", "group by (alertname, alertstate) (last_over_time(ALERTS[30m]))")])
-        .await
-        .unwrap();
+async fn tell_alerts(prometheus: &Prometheus, start: f64) {
+    let seconds = (now() - start) as u64;
+    let query = format!("group by (alertname, alertstate) (last_over_time(ALERTS[{seconds}s]))");
+    let states = prometheus.ask("query", &[("query", &query)]).await.unwrap();
     let mut seen = BTreeMap::<String, Vec<String>>::new();
     for series in states["result"].as_array().unwrap() {
         let text = |label: &str| series["metric"][label].as_str().unwrap().to_owned();
