@@ -175,10 +175,9 @@ impl<'s> Troubles<'s> {
         self.secret("wrong", &["AKOFNOBODY".to_owned(), "no-secret".to_owned()], &[]).await;
         self.connection("wrong", "wrong", |_| ()).await;
         // Nobody else would try the same keys again so soon.
-        for number in 0..5 {
-            self.nudge("Connection", "wrong", &format!("again-{number}")).await;
-        }
-        for alert in ["OMSCredentialsExpiring", "OMSConnectionNotReady", "OMSCallsRefused"] {
+        let again = async |round| self.nudge("Connection", "wrong", &format!("again-{round}")).await;
+        self.until_active(&["OMSCallsRefused"], again).await;
+        for alert in ["OMSCredentialsExpiring", "OMSConnectionNotReady"] {
             self.wait_alert(alert).await;
         }
     }
@@ -279,22 +278,34 @@ impl<'s> Troubles<'s> {
     /// OMS throttles, and there is more to do than the connection allows.
     async fn oms_throttles(&self) {
         self.fault(json!({ "kind": "throttle", "probability": 0.5 })).await;
-        self.wait_alert("OMSThrottled").await;
+        self.until_active(&["OMSThrottled"], async |round| self.request_all(&format!("often-{round}")).await)
+            .await;
         self.no_faults().await;
         let limits = json!({ "spec": { "limits": { "requestsPerSecond": 1 } } });
         self.patch("Connection", "default", limits).await;
-        let late = "count by (alertname) (ALERTS{alertname=~\"OMSBudgetExhausted|OMSOperatorQueueOld\"})";
-        let mut look = 0;
-        eventually("calls wait for the budget, and objects for their pass", async || {
-            look += 1;
-            for name in ["running-0", "running-1", "running-2", "running-3", "failed", "retrying", "pending"]
-            {
-                self.request("MigrationTask", name, &format!("busy-{look}")).await;
-            }
-            let active = self.prometheus.at(late, now()).await?;
-            if active.len() == 2 { Ok(()) } else { Err(format!("{active:?}")) }
+        let late = ["OMSBudgetExhausted", "OMSOperatorQueueOld"];
+        self.until_active(&late, async |round| self.request_all(&format!("busy-{round}")).await).await;
+    }
+
+    /// Does something again and again until these alerts are pending or fire. A rate is that of what happens between two
+    /// scrapes: what happened once, before the first one that saw its series, has none.
+    async fn until_active(&self, alerts: &[&str], mut again: impl AsyncFnMut(u32)) {
+        let query = format!("count by (alertname) (ALERTS{{alertname=~\"{}\"}})", alerts.join("|"));
+        let mut round = 0;
+        eventually(&alerts.join(" and "), async || {
+            round += 1;
+            again(round).await;
+            let active = self.prometheus.at(&query, now()).await?;
+            if active.len() == alerts.len() { Ok(()) } else { Err(format!("{active:?}")) }
         })
         .await;
+    }
+
+    /// Asks for a look at every migration there is by now.
+    async fn request_all(&self, word: &str) {
+        for name in ["running-0", "running-1", "running-2", "running-3", "failed", "retrying", "pending"] {
+            self.request("MigrationTask", name, word).await;
+        }
     }
 
     /// A lease that somebody else holds, in a namespace of its own.
