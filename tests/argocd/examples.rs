@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use futures::future::join_all;
+use kube::api::ListParams;
 use oms_operator::api;
 use oms_operator::dev::bucket::{Bucket, Endpoint};
 use oms_operator::dev::stack::SECRETS;
@@ -12,11 +13,14 @@ use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use crate::eventually;
-use crate::folder::{Folder, Name};
+use crate::folder::{Folder, Name, manifests};
 use crate::install::{Install, Places};
 
+/// Kind, name and health of an object.
+type Comes = (&'static str, &'static str, &'static str);
+
 /// Examples that run with two stores, one of them as AWS, and what each object of theirs comes to.
-const RUN: &[(&str, &[(&str, &str, &str)])] = &[
+const RUN: &[(&str, &[Comes])] = &[
     ("approval", &[("MigrationTask", "approved-migration", "Suspended")]),
     ("bandwidth-windows", &[("MigrationTask", "bandwidth-windows", "Healthy")]),
     ("connection", &[("Connection", "default", "Healthy")]),
@@ -134,8 +138,7 @@ fn owned(places: &Places) -> BTreeMap<String, String> {
             }
         }
         if changed {
-            // As JSON, which is YAML too.
-            *text = documents.iter().map(|document| format!("---\n{document:#}\n")).collect();
+            *text = manifests(&documents);
         }
     }
     // Nobody has the keys of the destination in Git: this Secret is of the examples' text only.
@@ -222,7 +225,7 @@ async fn the_examples_are_synced_stay_in_sync_are_healed_and_go_with_git() {
     for definition in api::crds() {
         let kind = &definition.spec.names.kind;
         if kind != "ClusterConnection" {
-            let left = folder.objects(kind).list(&Default::default()).await.unwrap();
+            let left = folder.objects(kind).list(&ListParams::default()).await.unwrap();
             assert_eq!(left.items.len(), 0, "{kind}");
         }
     }

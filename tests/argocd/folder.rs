@@ -1,6 +1,7 @@
 //! An Application of Argo CD with a folder of many manifests, of every kind.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use kube::Client;
@@ -15,6 +16,14 @@ use crate::cli::argocd;
 use crate::eventually;
 use crate::install::{Install, objects};
 use crate::repository;
+
+/// One file of all these manifests; as JSON, which is YAML too.
+pub(crate) fn manifests<'a>(all: impl IntoIterator<Item = &'a Value>) -> String {
+    all.into_iter().fold(String::new(), |mut text, manifest| {
+        let _ = write!(text, "---\n{manifest:#}\n");
+        text
+    })
+}
 
 /// Kind and name of an object.
 pub(crate) type Name = (String, String);

@@ -7,12 +7,11 @@ use serde_json::{Value, json};
 
 use crate::application::example;
 use crate::eventually;
-use crate::folder::Folder;
+use crate::folder::{Folder, manifests};
 use crate::install::{Install, Places};
 
-fn file(manifests: &[&Value]) -> BTreeMap<String, String> {
-    let text = manifests.iter().map(|manifest| format!("---\n{manifest:#}\n")).collect();
-    BTreeMap::from([("manifests.yaml".to_owned(), text)])
+fn file(objects: &[&Value]) -> BTreeMap<String, String> {
+    BTreeMap::from([("manifests.yaml".to_owned(), manifests(objects.iter().copied()))])
 }
 
 /// The Secrets and the Connection of a namespace.

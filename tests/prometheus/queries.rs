@@ -24,7 +24,7 @@ fn told(series: &mut [Series]) -> String {
         .iter()
         .take(PRINTED)
         .map(|Series { labels, value, peak }| {
-            if value == peak {
+            if value.to_bits() == peak.to_bits() {
                 format!("{labels} = {value}")
             } else {
                 format!("{labels} = {value}, was {peak}")

@@ -35,7 +35,7 @@ impl<'s> Troubles<'s> {
     pub(crate) async fn all(&mut self) {
         self.fill(BIG, 300, MIB).await;
         for number in 0..4 {
-            self.migrate(&format!("running-{number}"), BIG, |spec| slow(spec)).await;
+            self.migrate(&format!("running-{number}"), BIG, slow).await;
         }
         self.wait_phase("MigrationTask", "running-3", "Running").await;
         self.kubernetes_refuses().await;
@@ -123,7 +123,7 @@ impl<'s> Troubles<'s> {
         self.annotate("MigrationTask", "paused", api::PAUSED, "true").await;
 
         self.fill("small", 10, MIB).await;
-        self.migrate("partly", "small", |spec| slow(spec)).await;
+        self.migrate("partly", "small", slow).await;
         self.wait_phase("MigrationTask", "partly", "Running").await;
         let id = self.status("MigrationTask", "partly").await["taskId"].clone();
         for operation in ["ShowTask", "ListTasks"] {
@@ -423,7 +423,7 @@ impl<'s> Troubles<'s> {
         let (group, version) = version.split_once('/').unwrap_or(("", &version));
         let mut resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, &kind));
         if kind == "ValidatingAdmissionPolicy" {
-            resource.plural = "validatingadmissionpolicies".to_owned();
+            "validatingadmissionpolicies".clone_into(&mut resource.plural);
         }
         let client = self.stack.client.clone();
         let objects: Api<DynamicObject> = if group.starts_with("admission") || kind == "Namespace" {
