@@ -203,6 +203,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "NAMESPACE", env = "OMS_OPERATOR_LEADER_NAMESPACE")]
     pub leader_namespace: Option<String>,
 
+    /// Name of the lease, which makes replicas one install; each of several in one namespace needs its own [default: oms-operator]
+    #[arg(long, value_name = "NAME", env = "OMS_OPERATOR_LEADER_LEASE_NAME")]
+    pub leader_lease_name: Option<String>,
+
     /// How long a lease holds that its leader does not renew
     #[arg(long, value_name = "DURATION", env = "OMS_OPERATOR_LEADER_LEASE_DURATION", default_value = "15s", value_parser = duration)]
     pub leader_lease_duration: Duration,

@@ -18,8 +18,10 @@ pub use endpoints::AllowedEndpoints;
 
 /// Namespace of the operator where nothing says another.
 pub const DEFAULT_NAMESPACE: &str = "oms-operator-system";
-/// Name of the lease.
+/// Name of the lease of the replicas of an install, where nothing says another. Who works for the whole cluster looks for it.
 pub const LEASE_NAME: &str = "oms-operator";
+/// Name of the lease in each namespace of a list: the install that works for it.
+pub const NAMESPACE_LEASE: &str = "oms-operator-watch";
 /// How long after `sentAt` a create whose outcome is unknown stays possible: OMS refuses an `X-Sdk-Date` older than
 /// 15 minutes. The signature can be three minutes younger than `sentAt` (one that the plan allows, two for
 /// credentials and the budget's permit, a second request after a 401 included), and clocks and lists may lag: two more.
@@ -55,7 +57,7 @@ impl Watch {
     }
 }
 
-/// Where the lease is and how it is kept.
+/// Where the lease is and how it is kept. Namespace and name are those of the install too: all its replicas share them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaderElection {
     /// Namespace of the lease.
@@ -169,7 +171,7 @@ impl Config {
             timings.check().map_err(|problem| Error { flag: "leader-lease-duration", problem })?;
             Some(LeaderElection {
                 namespace: or_own("leader-namespace", args.leader_namespace.as_ref())?,
-                name: LEASE_NAME.to_owned(),
+                name: lease_name(args.leader_lease_name.as_deref().unwrap_or(LEASE_NAME))?,
                 timings,
             })
         } else {
@@ -230,22 +232,31 @@ fn base_address(flag: &'static str, given: &str) -> Result<String, Error> {
 }
 
 fn namespace(flag: &'static str, name: &str) -> Result<String, Error> {
+    label(name).ok_or_else(|| Error {
+        flag,
+        problem: format!("{name:?} is not the name of a namespace (a-z, 0-9 and `-`, at most 63 characters)"),
+    })
+}
+
+fn lease_name(name: &str) -> Result<String, Error> {
+    let wrong = |problem| Error { flag: "leader-lease-name", problem };
+    if name == NAMESPACE_LEASE {
+        return Err(wrong(format!("{name:?} is the name of another lease; write any other one")));
+    }
+    label(name).ok_or_else(|| {
+        wrong(format!("{name:?} is not the name of a lease (a-z, 0-9 and `-`, at most 63 characters)"))
+    })
+}
+
+/// A label as DNS has them, which is a name that every API of Kubernetes takes.
+fn label(name: &str) -> Option<String> {
     let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let edge = |c: char| inner(c) && c != '-';
     let valid = (1..=63).contains(&name.len())
         && name.chars().all(inner)
         && name.starts_with(edge)
         && name.ends_with(edge);
-    if valid {
-        Ok(name.to_owned())
-    } else {
-        Err(Error {
-            flag,
-            problem: format!(
-                "{name:?} is not the name of a namespace (a-z, 0-9 and `-`, at most 63 characters)"
-            ),
-        })
-    }
+    valid.then(|| name.to_owned())
 }
 
 #[cfg(test)]
@@ -293,6 +304,8 @@ mod tests {
             ("--namespace=Team_A", "--namespace: "),
             ("--namespace=-a", "--namespace: "),
             ("--leader-namespace=", "--leader-namespace: "),
+            ("--leader-lease-name=Team_A", "--leader-lease-name: "),
+            ("--leader-lease-name=oms-operator-watch", "--leader-lease-name: "),
             ("--cluster-id= ", "--cluster-id: "),
             ("--allowed-endpoint=*", "--allowed-endpoint: "),
             ("--metadata-endpoint=169.254.169.254", "--metadata-endpoint: "),

@@ -7,19 +7,20 @@
 //!
 //! Who waits looks more often than a leader renews, so that a lease that was given back is taken soon.
 
+mod record;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
-use kube::api::{Api, PostParams};
-use kube::{Client, Error as KubeError};
+use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+pub(crate) use self::record::{Record, Round};
 
 /// How a lease is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,39 +71,6 @@ pub struct Candidacy {
     pub identity: String,
     /// How the lease is kept.
     pub timings: Timings,
-}
-
-/// A lease as it was last seen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Observed {
-    /// Who holds it; `None` when it was released.
-    pub holder: Option<String>,
-    /// How long it holds without being renewed.
-    pub lasts: Duration,
-    /// When we first saw it in this state.
-    pub since: Instant,
-}
-
-/// What to do about a lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
-    /// Nobody holds it (any more): take it.
-    Acquire,
-    /// It is ours: renew it.
-    Renew,
-    /// Somebody else holds it: look again later.
-    Yield,
-}
-
-/// Decides about a lease; `None` is one that does not exist.
-pub fn evaluate(observed: Option<&Observed>, me: &str, now: Instant) -> Decision {
-    let Some(observed) = observed else { return Decision::Acquire };
-    match observed.holder.as_deref() {
-        None | Some("") => Decision::Acquire,
-        Some(holder) if holder == me => Decision::Renew,
-        Some(_) if now.saturating_duration_since(observed.since) > observed.lasts => Decision::Acquire,
-        Some(_) => Decision::Yield,
-    }
 }
 
 /// Whether we lead, for everybody who has to know right before a mutation. Clones share one state.
@@ -205,10 +173,11 @@ impl Leadership {
         let trouble = Some("the lease was not looked at yet".into());
         let (publish, state) = watch::channel(State::Follower { trouble });
         let stop = CancellationToken::new();
+        let Candidacy { namespace, name, identity, timings } = &candidacy;
+        let leases = Api::namespaced(client, namespace);
         let elector = Elector {
-            leases: Api::namespaced(client, &candidacy.namespace),
+            record: Record::new(leases, name, identity, timings.lease_duration),
             candidacy,
-            seen: None,
             looked_at: None,
             publish,
             complaint: None,
@@ -250,25 +219,13 @@ impl Drop for Leadership {
 const LAST_ROUND: Duration = Duration::from_secs(1);
 
 struct Elector {
-    leases: Api<Lease>,
     candidacy: Candidacy,
-    seen: Option<Seen>,
+    record: Record,
     /// When a look succeeded last.
     looked_at: Option<Instant>,
     publish: watch::Sender<State>,
     /// The last failure that was logged, so that a lasting one is logged once.
     complaint: Option<String>,
-}
-
-struct Seen {
-    lease: Lease,
-    observed: Observed,
-}
-
-/// How one look at the lease ended.
-enum Round {
-    Held,
-    HeldByOther,
 }
 
 impl Elector {
@@ -283,7 +240,7 @@ impl Elector {
             // A round of a leader must not outlast what it is about to lose.
             let deadline = leads_until.map_or(began.0 + renew_deadline, |until| until.monotonic);
             let round = tokio::select! {
-                round = tokio::time::timeout_at(deadline, self.round()) => round,
+                round = tokio::time::timeout_at(deadline, self.record.round()) => round,
                 // A write that is given up may take effect all the same, and nobody would know whose the lease is.
                 () = async { stop.cancelled().await; tokio::time::sleep(LAST_ROUND).await } => break,
             };
@@ -332,7 +289,7 @@ impl Elector {
     fn follow(&mut self, now: Instant) {
         self.looked_at = Some(now);
         if *self.publish.borrow() != (State::Follower { trouble: None }) {
-            let holder = self.seen.as_ref().and_then(|seen| seen.observed.holder.as_deref());
+            let holder = self.record.holder();
             tracing::info!(identity = self.candidacy.identity, holder, "another replica leads, waiting");
             self.publish.send_replace(State::Follower { trouble: None });
         }
@@ -359,103 +316,11 @@ impl Elector {
         self.complaint = Some(complaint);
     }
 
-    /// Looks once and writes at most once.
-    async fn round(&mut self) -> Result<Round, KubeError> {
-        self.observe(self.leases.get_opt(&self.candidacy.name).await?);
-        let observed = self.seen.as_ref().map(|seen| &seen.observed);
-        let written = match evaluate(observed, &self.candidacy.identity, Instant::now()) {
-            Decision::Yield => return Ok(Round::HeldByOther),
-            Decision::Acquire | Decision::Renew => self.write().await,
-        };
-        match written {
-            Ok(lease) => {
-                self.observe(Some(lease));
-                Ok(Round::Held)
-            }
-            // Another wrote between our read and our write. Whether it took the lease is for the next look to say.
-            Err(KubeError::Api(status)) if status.is_conflict() || status.is_already_exists() => {
-                self.observe(self.leases.get_opt(&self.candidacy.name).await?);
-                let holder = self.seen.as_ref().and_then(|seen| seen.observed.holder.as_deref());
-                if holder.is_some_and(|holder| holder != self.candidacy.identity) {
-                    return Ok(Round::HeldByOther);
-                }
-                Err(KubeError::Api(status))
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Takes in what was read. Only a change of the record itself moves `since`.
-    fn observe(&mut self, lease: Option<Lease>) {
-        self.seen = lease.map(|lease| {
-            let spec = lease.spec.clone().unwrap_or_default();
-            let since = match &self.seen {
-                Some(seen) if seen.lease.spec.as_ref() == lease.spec.as_ref() => seen.observed.since,
-                _ => Instant::now(),
-            };
-            let lasts = spec
-                .lease_duration_seconds
-                .and_then(|seconds| u64::try_from(seconds).ok())
-                .map_or(self.candidacy.timings.lease_duration, Duration::from_secs);
-            let holder = spec.holder_identity.filter(|holder| !holder.is_empty());
-            Seen { lease, observed: Observed { holder, lasts, since } }
-        });
-    }
-
-    async fn write(&self) -> Result<Lease, KubeError> {
-        let now = MicroTime(Timestamp::now());
-        let lasts = i32::try_from(self.candidacy.timings.lease_duration.as_secs()).unwrap_or(i32::MAX);
-        let me = &self.candidacy.identity;
-        let Some(seen) = &self.seen else {
-            let lease = Lease {
-                metadata: ObjectMeta { name: Some(self.candidacy.name.clone()), ..ObjectMeta::default() },
-                spec: Some(LeaseSpec {
-                    holder_identity: Some(me.clone()),
-                    lease_duration_seconds: Some(lasts),
-                    acquire_time: Some(now.clone()),
-                    renew_time: Some(now),
-                    lease_transitions: Some(0),
-                    ..LeaseSpec::default()
-                }),
-            };
-            return self.leases.create(&PostParams::default(), &lease).await;
-        };
-        let mut lease = seen.lease.clone();
-        let spec = lease.spec.get_or_insert_default();
-        if spec.holder_identity.as_ref() != Some(me) {
-            spec.acquire_time = Some(now.clone());
-            spec.lease_transitions = Some(spec.lease_transitions.unwrap_or(0).saturating_add(1));
-        }
-        spec.holder_identity = Some(me.clone());
-        spec.lease_duration_seconds = Some(lasts);
-        spec.renew_time = Some(now);
-        self.leases.replace(&self.candidacy.name, &PostParams::default(), &lease).await
-    }
-
     /// Gives the lease back, if it is ours. A failure only makes the next leader wait.
     async fn release(&mut self) {
         self.publish.send_replace(State::Follower { trouble: None });
-        let released = tokio::time::timeout(self.candidacy.timings.retry_period.max(LAST_ROUND), async {
-            loop {
-                self.observe(self.leases.get_opt(&self.candidacy.name).await?);
-                let Some(seen) = &self.seen else { return Ok(false) };
-                if seen.observed.holder.as_ref() != Some(&self.candidacy.identity) {
-                    return Ok(false);
-                }
-                let mut lease = seen.lease.clone();
-                let spec = lease.spec.get_or_insert_default();
-                spec.holder_identity = Some(String::new());
-                spec.lease_duration_seconds = Some(1);
-                spec.renew_time = Some(MicroTime(Timestamp::now()));
-                match self.leases.replace(&self.candidacy.name, &PostParams::default(), &lease).await {
-                    // Our own renewal that was given up came through after all.
-                    Err(KubeError::Api(status)) if status.is_conflict() => {}
-                    replaced => return replaced.map(|_| true),
-                }
-            }
-        })
-        .await;
-        match released {
+        let limit = self.candidacy.timings.retry_period.max(LAST_ROUND);
+        match tokio::time::timeout(limit, self.record.release()).await {
             Ok(Ok(true)) => tracing::info!(identity = self.candidacy.identity, "lease released"),
             Ok(Ok(false)) => {}
             Ok(Err(error)) => tracing::warn!(%error, "lease not released, it will expire"),

@@ -10,6 +10,7 @@ pub mod cluster;
 mod definitions;
 mod due;
 mod lane;
+mod namespaces;
 mod others;
 mod pauses;
 mod pulse;
@@ -94,6 +95,17 @@ pub enum Error {
     /// Another replica leads now.
     #[error("the lease was lost; another replica may lead now")]
     LeaseLost,
+    /// Another install works for a namespace of ours.
+    #[error(
+        "another operator, {by}, has come to work for namespace {namespace}: uninstall one of them, or take the namespace \
+         out of the list of one (`watchNamespaces`)"
+    )]
+    NamespaceTaken {
+        /// Which.
+        namespace: String,
+        /// Namespace and name of the other install.
+        by: String,
+    },
     /// A loop ended by itself.
     #[error("a loop of the controller ended by itself")]
     Ended,

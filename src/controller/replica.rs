@@ -5,6 +5,7 @@ use std::time::Duration;
 use kube::Client;
 use tokio_util::sync::CancellationToken;
 
+use super::namespaces::{Namespaces, Taken};
 use super::others::Others;
 use super::{Error, cluster, lead, start};
 use crate::config::{Config, Watch};
@@ -34,9 +35,18 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Error> {
     start::announce(&config.watch);
     metrics.set_leader(false);
     let Some(cluster_id) = start::prepare(&config, &client, &health, &stop).await else { return Ok(()) };
-    let Some((leadership, claim)) = take_the_lead(&config, &client, &health, &stop).await else {
-        return Ok(());
+    let (mut others, mut namespaces) = neighbours(&config, &client);
+    let election = take_the_lead(&config, &client, others.as_mut(), &health, &stop);
+    let Some((leadership, claim)) = election.await else { return Ok(()) };
+    let free = tokio::select! {
+        free = namespaces.wait(&health, &stop) => Ok(free),
+        () = claim.lost() => Err(Error::LeaseLost),
     };
+    if !matches!(free, Ok(true)) {
+        health.set_unready();
+        leadership.release().await;
+        return free.map(|_| ());
+    }
     metrics.set_leader(true);
     let work = lead(
         &config,
@@ -54,6 +64,8 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Error> {
     let result = tokio::select! {
         result = &mut work => result,
         () = claim.lost() => Err(Error::LeaseLost),
+        Taken { namespace, by } = namespaces.keep() => Err(Error::NamespaceTaken { namespace, by }),
+        () = newcomers(others.as_mut()) => unreachable!("it looks for ever"),
         () = asked => {
             leadership.release().await;
             yielded(&metrics);
@@ -66,6 +78,21 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Error> {
     result
 }
 
+/// What tells of other installs: their leases elsewhere, for who works for the whole cluster and may look at them, or leases
+/// in the namespaces of a list. Nobody is told of without an election.
+fn neighbours(config: &Config, client: &Client) -> (Option<Others>, Namespaces) {
+    let Some(election) = &config.leader_election else { return (None, Namespaces::none()) };
+    let others = (config.watch == Watch::All).then(|| Others::new(client.clone(), election));
+    (others, Namespaces::new(client, &config.watch, election))
+}
+
+async fn newcomers(others: Option<&mut Others>) {
+    match others {
+        Some(others) => others.tell_of_newcomers().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// The successor tells how things stand from here on.
 fn yielded(metrics: &Metrics) {
     metrics.set_source(None);
@@ -76,6 +103,7 @@ fn yielded(metrics: &Metrics) {
 async fn take_the_lead(
     config: &Config,
     client: &Client,
+    mut others: Option<&mut Others>,
     health: &Health,
     stop: &CancellationToken,
 ) -> Option<(Leadership, Claim)> {
@@ -84,8 +112,6 @@ async fn take_the_lead(
         let claim = alone.claim();
         return Some((alone, claim));
     };
-    // Only who works for the whole cluster may look at leases elsewhere.
-    let mut others = (config.watch == Watch::All).then(|| Others::new(client.clone(), &election.namespace));
     loop {
         if let Some(others) = &mut others
             && !others.wait(health, stop).await

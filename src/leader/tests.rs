@@ -1,5 +1,6 @@
 //! The election, without a server: decisions and claims.
 
+use super::record::{Decision, Observed, evaluate};
 use super::*;
 
 const LASTS: Duration = Duration::from_secs(15);

@@ -121,6 +121,11 @@ impl Operator {
         }
     }
 
+    /// Whether its caches are in sync.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready_file.exists()
+    }
+
     /// Base URL of metrics and health.
     pub(crate) fn metrics_url(&self) -> String {
         let ready: Value = serde_json::from_str(&std::fs::read_to_string(&self.ready_file).unwrap()).unwrap();

@@ -57,3 +57,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- toYaml (omit .Values.strategy "rollingUpdate") }}
 {{- end }}
 {{- end }}
+
+{{/* Name of the replicas' lease. Who works for the whole cluster has the one that all such operators look for; in one namespace
+there may be several that have lists of namespaces. */}}
+{{- define "oms-operator.lease" -}}
+{{- if .Values.watchNamespaces }}
+{{- include "oms-operator.fullname" . }}-leader
+{{- else -}}
+oms-operator
+{{- end }}
+{{- end }}

@@ -34,7 +34,7 @@
 {{- if .Values.leaderElection.enabled }}
 - apiGroups: [coordination.k8s.io]
   resources: [leases]                                               # whether another operator works in this cluster
-  resourceNames: [oms-operator]
+  resourceNames: [oms-operator, oms-operator-watch]
   verbs: [list]
 {{- end }}
 {{- end }}
