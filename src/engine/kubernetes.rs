@@ -45,7 +45,7 @@ where
     let params = PatchParams { field_manager: Some(api::MANAGER.into()), ..PatchParams::default() };
     let written =
         bounded(api.patch(&name, &params, &patch), |source| Error::Write { what: "the finalizer", source });
-    traced(traces::write(&audit::kind_of(object), "patch"), written).await
+    traced(traces::write(&audit::kind_of(object), "patch"), written).await.map(without_managers)
 }
 
 /// Replaces the status; the object carries the resourceVersion that the status was decided on.
@@ -60,7 +60,14 @@ where
         what: "the status",
         source,
     });
-    traced(traces::write(&audit::kind_of(object), "update_status"), written).await
+    traced(traces::write(&audit::kind_of(object), "update_status"), written).await.map(without_managers)
+}
+
+/// What was written stays in memory until the cache has it, and nobody here reads who manages which field, which is the
+/// larger part of an object. The caches leave it out, too.
+fn without_managers<K: Resource>(mut stored: K) -> K {
+    stored.meta_mut().managed_fields = None;
+    stored
 }
 
 /// Runs a write, or a pass, in its span.

@@ -2,19 +2,19 @@
 //!
 //! Absence from a list is never a fact: a task that is missing from all lists is confirmed by reading it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::marked::Marked;
 use super::project::Project;
 use super::wake::{Target, Waker};
 use super::watched::{Scan, Sight, Watched};
 use super::{Clock, Engine, remote, sync_tasks, wire};
 use crate::oms::{self, Client, Urgency};
 use crate::plan::cadence::every;
-use crate::plan::seen::{RemoteId, RemoteState, RemoteTask};
-use crate::plan::token::ObjectMark;
+use crate::plan::seen::{RemoteId, RemoteState};
 use crate::plan::wish::Kind;
 
 /// Up to so many tasks are read one by one; more are listed by status.
@@ -67,7 +67,7 @@ async fn poll_with(
     // A process that died while it removed a second task left it in any of the states.
     let fresh = watched.is_new() && !tracked.is_empty();
     if fresh || tracked.len() > FEW {
-        let mut marked: HashMap<ObjectMark, Vec<RemoteTask>> = HashMap::new();
+        let mut marked = Marked::default();
         for state in if fresh { every_state(kind) } else { states(kind, &tracked) } {
             let at = clock.now();
             let (listed, _) = remote::list(kind, client, Some(state), Urgency::Poll).await?;
@@ -75,8 +75,8 @@ async fn poll_with(
                 watched.queue.listed(listed.len(), at);
             }
             for task in listed {
-                if let Some(token) = &task.token {
-                    marked.entry(token.object.clone()).or_default().push(task.clone());
+                if task.token.is_some() {
+                    marked.add(task.clone());
                 }
                 if missing.remove(&task.id) {
                     watched.record(&task.id.clone(), Sight::Task(Box::new(task)), at, waker, None);
@@ -168,11 +168,9 @@ pub(super) async fn scan(
         // What is deleted between two pages shifts the rest, and one of ours may have slipped through.
         if !shrank || tries == SCAN_TRIES {
             watched.queue.scanned(&tasks, started_at);
-            let mut by_mark: HashMap<ObjectMark, Vec<RemoteTask>> = HashMap::new();
+            let mut by_mark = Marked::default();
             for task in tasks {
-                if let Some(token) = &task.token {
-                    by_mark.entry(token.object.clone()).or_default().push(task);
-                }
+                by_mark.add(task);
             }
             return Ok(Scan { started_at, by_mark });
         }

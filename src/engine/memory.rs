@@ -99,9 +99,9 @@ impl<K> Memory<K> {
     }
 }
 
-/// Memories by object UID.
+/// Memories by object UID. Boxed, as they are large and a table keeps up to twice the room that it needs.
 #[derive(Debug)]
-pub struct Memories<K>(Mutex<HashMap<String, Memory<K>>>);
+pub struct Memories<K>(Mutex<HashMap<String, Box<Memory<K>>>>);
 
 impl<K> Default for Memories<K> {
     fn default() -> Self {
@@ -112,12 +112,12 @@ impl<K> Default for Memories<K> {
 impl<K> Memories<K> {
     /// Takes an object's memory out; an object is never in two passes at once.
     pub(super) fn take(&self, uid: &str) -> Memory<K> {
-        self.lock().remove(uid).unwrap_or_default()
+        self.lock().remove(uid).map(|memory| *memory).unwrap_or_default()
     }
 
     /// Puts it back.
     pub(super) fn keep(&self, uid: &str, memory: Memory<K>) {
-        self.lock().insert(uid.to_owned(), memory);
+        self.lock().insert(uid.to_owned(), Box::new(memory));
     }
 
     /// Forgets objects that no longer exist.
@@ -125,7 +125,7 @@ impl<K> Memories<K> {
         self.lock().retain(|uid, _| exists(uid));
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Memory<K>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Box<Memory<K>>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -16,6 +16,7 @@ mod findings;
 mod guard;
 mod kubernetes;
 mod look;
+mod marked;
 mod memory;
 mod project;
 mod queue;

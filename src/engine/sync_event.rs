@@ -290,7 +290,6 @@ impl Pass<'_> {
     async fn write(&mut self, status: SyncEventStatus) -> Result<Action, Error> {
         let mut changed = self.object.clone();
         changed.status = Some(status);
-        changed.metadata.managed_fields = None;
         let stored = kubernetes::replace_status(self.engine, &self.api, &changed).await?;
         self.engine.metrics.kubernetes_write(KIND, "update_status");
         if stored.status != changed.status {

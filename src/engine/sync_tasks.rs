@@ -1,16 +1,16 @@
 //! The poll of sync tasks: there are few, so one list tells how all of them stand; what they counted is asked for rarely.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::marked::Marked;
 use super::wake::Waker;
 use super::watched::{Sight, Watched};
 use super::{Clock, look, remote};
 use crate::oms::{self, Client, Urgency};
-use crate::plan::seen::{RemoteId, RemoteState, RemoteTask};
-use crate::plan::token::ObjectMark;
+use crate::plan::seen::{RemoteId, RemoteState};
 use crate::plan::wish::Kind;
 
 /// How old what a sync task counted in the month may become: the list leaves it out.
@@ -25,7 +25,7 @@ pub(super) async fn poll(
 ) -> Result<usize, oms::Error> {
     let tracked: Vec<RemoteId> = watched.tracked().into_iter().map(|(id, _)| id).collect();
     let mut unseen: HashSet<&RemoteId> = tracked.iter().collect();
-    let mut marked: HashMap<ObjectMark, Vec<RemoteTask>> = HashMap::new();
+    let mut marked = Marked::default();
     let at = clock.now();
     let (all, _) = remote::list(Kind::SyncTask, client, None, Urgency::Poll).await?;
     let mut holding = HashSet::new();
@@ -33,8 +33,8 @@ pub(super) async fn poll(
         if task.state == RemoteState::Synchronizing {
             holding.insert(task.id.clone());
         }
-        if let Some(token) = &task.token {
-            marked.entry(token.object.clone()).or_default().push(task.clone());
+        if task.token.is_some() {
+            marked.add(task.clone());
         }
         if let Some(id) = unseen.take(&task.id) {
             task.month = watched.month(id);

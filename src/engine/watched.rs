@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
+use super::marked::Marked;
 use super::queue::Queue;
 use super::wake::{Target, Waker};
 use super::wire;
@@ -24,7 +25,7 @@ pub(super) enum Sight {
 /// A finished scan of all tasks.
 pub(super) struct Scan {
     pub(super) started_at: Timestamp,
-    pub(super) by_mark: HashMap<ObjectMark, Vec<RemoteTask>>,
+    pub(super) by_mark: Marked,
 }
 
 /// The tasks of one kind in a project.
@@ -44,7 +45,7 @@ struct State {
     /// When sync tasks were asked what they counted.
     counted: HashMap<RemoteId, Timestamp>,
     /// Live tasks with a mark of ours, as the last complete poll had them.
-    marked: HashMap<ObjectMark, Vec<RemoteTask>>,
+    marked: Marked,
     /// Second tasks that are being removed: a list of another state no longer has them, so they are kept in mind.
     duplicates: HashMap<ObjectMark, Vec<RemoteTask>>,
     polling: bool,
@@ -191,9 +192,9 @@ impl Watched {
     }
 
     /// Replaces the live tasks with marks of ours; wakes the objects that have more than one.
-    pub(super) fn set_marked(&self, marked: HashMap<ObjectMark, Vec<RemoteTask>>, waker: &Waker) {
+    pub(super) fn set_marked(&self, marked: Marked, waker: &Waker) {
         let mut state = self.lock();
-        for tasks in marked.values().filter(|tasks| tasks.len() > 1) {
+        for tasks in marked.several() {
             for target in tasks.iter().flat_map(|task| state.watching(&task.id)) {
                 waker.wake(target);
             }
@@ -205,11 +206,11 @@ impl Watched {
     /// Live tasks with the mark besides the recorded one: what the last poll and the last scan know.
     pub(super) fn siblings(&self, mark: &ObjectMark, recorded: &RemoteId) -> Vec<RemoteTask> {
         let mut state = self.lock();
-        let scanned = state.scan.as_ref().and_then(|scan| scan.by_mark.get(mark));
-        let polled = state.marked.get(mark);
-        let known = state.duplicates.get(mark);
+        let scanned = state.scan.as_ref().map_or(&[][..], |scan| scan.by_mark.of(mark));
+        let polled = state.marked.of(mark);
+        let known = state.duplicates.get(mark).map_or(&[][..], Vec::as_slice);
         let mut siblings: Vec<RemoteTask> = Vec::new();
-        for task in scanned.into_iter().chain(polled).chain(known).flatten() {
+        for task in scanned.iter().chain(polled).chain(known) {
             let known = siblings.iter().any(|other| other.id == task.id);
             let live = task.state.is_active() || task.state == RemoteState::Stopped;
             if task.id != *recorded && live && !known {
@@ -228,16 +229,15 @@ impl Watched {
     pub(super) fn forget_sibling(&self, mark: &ObjectMark, id: &RemoteId) {
         let mut state = self.lock();
         let state = &mut *state;
-        for tasks in [state.marked.get_mut(mark), state.duplicates.get_mut(mark)].into_iter().flatten() {
+        state.marked.forget(mark, id);
+        if let Some(tasks) = state.duplicates.get_mut(mark) {
             tasks.retain(|task| task.id != *id);
         }
         if let Some(scan) = &state.scan
-            && scan.by_mark.get(mark).is_some_and(|tasks| tasks.iter().any(|task| task.id == *id))
+            && scan.by_mark.of(mark).iter().any(|task| task.id == *id)
         {
             let mut by_mark = scan.by_mark.clone();
-            if let Some(tasks) = by_mark.get_mut(mark) {
-                tasks.retain(|task| task.id != *id);
-            }
+            by_mark.forget(mark, id);
             state.scan = Some(Arc::new(Scan { started_at: scan.started_at, by_mark }));
         }
     }

@@ -319,8 +319,7 @@ impl Engine {
         let ready = |status: &ConnectionStatus| situation::find(&status.conditions, types::READY).cloned();
         let before = connection.stored().and_then(ready).map(|ready| (ready.status, ready.reason));
         let after = ready(&status);
-        let mut changed = connection.with_status(status);
-        changed.meta_mut().managed_fields = None;
+        let changed = connection.with_status(status);
         replace_status(self, &connection.api(&self.client), &changed).await?;
         self.metrics.kubernetes_write(kind_of::<K>(), "update_status");
         if let Some(ready) = after

@@ -360,7 +360,7 @@ impl<K: Transfer> Pass<'_, K> {
         let wanted = intent.map(|intent| intent.started_at.0).or(deleted_at);
         match scan {
             Some(scan) if wanted.is_some_and(|wanted| scan.started_at > wanted) => {
-                let found = scan.by_mark.get(&self.mark).cloned().unwrap_or_default();
+                let found = scan.by_mark.of(&self.mark).to_vec();
                 let found = of_present_run(self.object.status(), found);
                 if self.memory.trouble.as_ref().is_some_and(|trouble| trouble.call == Call::Look) {
                     self.memory.trouble = None;
@@ -517,7 +517,6 @@ impl<K: Transfer> Pass<'_, K> {
         let sent_before = sent_at(&self.object);
         let mut changed = self.object.clone();
         *changed.status_mut() = Some(plan.status);
-        changed.meta_mut().managed_fields = None;
         let stored = kubernetes::replace_status(self.engine, &self.api, &changed).await?;
         self.engine.metrics.kubernetes_write(K::KIND.as_str(), "update_status");
         if stored.status() != changed.status() {
