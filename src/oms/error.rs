@@ -44,12 +44,18 @@ struct Inner {
     /// The parameter at fault, when we found it ourselves.
     field: Option<&'static str>,
     no_credentials: bool,
+    untrusted: bool,
 }
 
 impl Error {
     /// Whose move it is.
     pub fn class(&self) -> Class {
         self.0.class
+    }
+
+    /// Whether nothing was sent because no known authority vouches for the certificate of the host.
+    pub fn is_about_trust(&self) -> bool {
+        self.0.untrusted
     }
 
     /// Name of the operation, as in the API reference (`CreateTask`).
@@ -206,6 +212,7 @@ impl Error {
             not_found,
             field: None,
             no_credentials: false,
+            untrusted: false,
         }))
     }
 
@@ -264,7 +271,14 @@ impl Error {
             not_found: false,
             field: None,
             no_credentials: false,
+            untrusted: false,
         }))
+    }
+
+    /// The same of a host whose certificate nobody vouches for.
+    pub(super) fn of_untrusted_host(mut self) -> Self {
+        self.0.untrusted = true;
+        self
     }
 
     /// A request that is not sent, because OMS would take it for something else than was meant.

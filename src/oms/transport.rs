@@ -414,14 +414,19 @@ impl Transport {
     fn failure(&self, operation: &'static str, error: &reqwest::Error) -> Error {
         let host = &self.host;
         if error.is_connect() {
-            let (summary, remedy) = if error.is_timeout() {
-                (format!("No connection to `{host}` within {} s", self.timeouts.connect.as_secs_f64()), REACH)
-            } else {
-                let cause = root_cause(error);
-                let remedy = if cause.contains("certificate") { TRUST } else { REACH };
-                (format!("Could not connect to `{host}`: {cause}"), remedy)
+            let unsent = |summary: String, remedy| {
+                Error::ours(operation, summary, Class::Transient, Delivery::NotSent, Some(remedy))
             };
-            return Error::ours(operation, summary, Class::Transient, Delivery::NotSent, Some(remedy));
+            if error.is_timeout() {
+                let seconds = self.timeouts.connect.as_secs_f64();
+                return unsent(format!("No connection to `{host}` within {seconds} s"), REACH);
+            }
+            let cause = root_cause(error);
+            let summary = format!("Could not connect to `{host}`: {cause}");
+            if cause.contains("certificate") {
+                return unsent(summary, TRUST).of_untrusted_host();
+            }
+            return unsent(summary, REACH);
         }
         if error.is_timeout() {
             return self.no_answer(operation);

@@ -14,6 +14,7 @@ use oms_operator::emulator::{
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::tls::{AUTHORITY, acceptor};
 use crate::world::{DEADLINE, DESTINATION_SECRET, SOURCE_SECRET, World, config, task};
 
 /// A world whose source store stands for a cloud.
@@ -374,15 +375,9 @@ async fn synchronization_tasks_know_the_clouds_that_they_can_copy_from() {
 
 /// A web server over TLS whose certificate comes from an authority that nobody knows.
 async fn private_server() -> (String, tokio::task::JoinHandle<()>) {
-    use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let chain = CertificateDer::from_pem_slice(include_bytes!("../data/tls/server.pem")).unwrap();
-    let key = PrivateKeyDer::from_pem_slice(include_bytes!("../data/tls/server.key")).unwrap();
-    let config =
-        rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(vec![chain], key).unwrap();
-    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let acceptor = acceptor();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
     let server = tokio::spawn(async move {
@@ -403,8 +398,7 @@ async fn private_server() -> (String, tokio::task::JoinHandle<()>) {
 #[tokio::test]
 async fn urls_over_https_are_fetched_where_their_authority_is_trusted() {
     let (url, server) = private_server().await;
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/tls/ca.pem");
-    for (sources, status) in [(json!({}), 4), (json!({ "caFile": file }), 5)] {
+    for (sources, status) in [(json!({}), 4), (json!({ "caFile": AUTHORITY }), 5)] {
         let (_emulator, world) =
             World::start(config(json!({ "httpSources": sources, "clock": { "scaled": 1000 } }))).await;
         world.put_destination("urls.txt", "text/plain", format!("{url}/x\tx\n").into()).await;

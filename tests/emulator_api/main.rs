@@ -20,4 +20,6 @@ mod raw;
 mod robustness;
 mod sync;
 mod tasks;
+#[path = "../common/tls.rs"]
+mod tls;
 mod world;

@@ -11,6 +11,8 @@ mod migration;
 mod operator;
 #[path = "../common/programs.rs"]
 mod programs;
+#[path = "../common/tls.rs"]
+mod tls;
 mod world;
 
 mod adopt;

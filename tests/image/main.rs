@@ -14,7 +14,9 @@ mod reproducible;
 mod root;
 mod runs;
 mod sbom;
+#[path = "../common/tls.rs"]
 mod tls;
+mod untrusted;
 
 use std::path::{Path, PathBuf};
 

@@ -13,7 +13,8 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::root::{Operator, Root, surroundings};
-use crate::tls::{AUTHORITY, Server};
+use crate::tls::AUTHORITY;
+use crate::untrusted::Server;
 use crate::{LIMIT, eventually, oms_dev};
 
 const CERTIFICATES: &str = "etc/ssl/certs/ca-certificates.crt";
@@ -136,7 +137,7 @@ async fn an_authority_that_is_not_in_the_image_is_refused_by_name() {
 async fn the_certificates_of_the_image_are_those_that_the_operator_trusts() {
     let root = Root::of(Architecture::Amd64);
     let mut text = fs::read_to_string(root.path(CERTIFICATES)).unwrap();
-    text.push_str(AUTHORITY);
+    text.push_str(&fs::read_to_string(AUTHORITY).unwrap());
     fs::write(root.path(CERTIFICATES), text).unwrap();
     let (seen, complaint) = call(&root).await;
     let request = seen.unwrap_or_else(|why| panic!("{why}: {complaint}"));

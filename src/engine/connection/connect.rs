@@ -260,6 +260,12 @@ pub(super) fn refused(error: &oms::Error, place: Place, spec: &ConnectionSpec) -
         Class::Transient if error.code().is_some() => {
             (Reason::ServiceUnavailable, "Nothing to do; the operator tries again".to_owned())
         }
+        _ if error.is_about_trust() => (
+            Reason::EndpointUnreachable,
+            format!(
+                "Check `spec.{field}`, or name a ConfigMap with the certificate of its authority in `spec.caBundle`; the operator tries again by itself"
+            ),
+        ),
         _ => (
             Reason::EndpointUnreachable,
             format!("Check `spec.{field}`, `spec.region` and the network; the operator tries again by itself"),

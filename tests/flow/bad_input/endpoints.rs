@@ -1,5 +1,6 @@
 //! Endpoints that are down, are not OMS, or may not be called.
 
+use k8s_openapi::api::core::v1::ConfigMap;
 use oms_operator::api::Phase;
 use serde_json::json;
 
@@ -8,6 +9,7 @@ use super::{
     assert_connection_told, assert_created, assert_recovers, assert_told, connect_with, hurried,
     write_secrets,
 };
+use crate::tls::AUTHORITY;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_endpoint_that_is_down_or_no_oms_is_told_until_it_is_oms() {
@@ -32,6 +34,32 @@ async fn an_endpoint_that_is_down_or_no_oms_is_told_until_it_is_oms() {
     assert_connection_told(&connection, &["HTML", "`spec.endpoint`"]);
 
     front.lead_to(&world.emulator.endpoints().oms).await;
+    world.wait_connection("default", "True", "Connected").await;
+    assert_recovers(&world, "photos", 40).await;
+    assert_created(&world, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_that_nobody_vouches_for_is_told_with_the_field_that_mends_it() {
+    let world = hurried().unconnected().start().await;
+    world.put_objects(2).await;
+    write_secrets(&world, None).await;
+    let mut front = Front::reserve().await;
+    front.lead_encrypted_to(&world.emulator.endpoints().oms).await;
+    let endpoint = front.url().replace("http://", "https://");
+    connect_with(&world, json!({ "endpoint": endpoint })).await;
+    world.migration("photos").kubectl_apply().await;
+    let distrusted = world.wait_connection("default", "False", "EndpointUnreachable").await;
+    let words = ["certificate", "`spec.endpoint`", "`spec.caBundle`", "the operator tries again by itself"];
+    assert_connection_told(&distrusted, &words);
+
+    let authority = std::fs::read_to_string(AUTHORITY).unwrap();
+    let map = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "ca" }, "data": { "ca.crt": authority },
+    });
+    world.apply::<ConfigMap>(map).await;
+    connect_with(&world, json!({ "endpoint": endpoint, "caBundle": { "configMapRef": { "name": "ca" } } }))
+        .await;
     world.wait_connection("default", "True", "Connected").await;
     assert_recovers(&world, "photos", 40).await;
     assert_created(&world, 1).await;

@@ -6,6 +6,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
+use crate::tls::acceptor;
+
 const PAGE: &str = "<!DOCTYPE html><html><body><h1>Please sign in to the corporate proxy</h1></body></html>";
 
 /// An address of this test; nobody listens until it is told what to be.
@@ -62,6 +64,25 @@ impl Front {
             while let Ok((mut caller, _)) = listener.accept().await {
                 let target = target.clone();
                 callers.spawn(async move {
+                    if let Ok(mut service) = TcpStream::connect(target).await {
+                        let _ = tokio::io::copy_bidirectional(&mut caller, &mut service).await;
+                    }
+                });
+            }
+        }));
+    }
+
+    /// The same over TLS, with a certificate from an authority that nobody knows.
+    pub(super) async fn lead_encrypted_to(&mut self, url: &str) {
+        let target = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
+        let (listener, acceptor) = (self.listen().await, acceptor());
+        self.serving = Some(tokio::spawn(async move {
+            let mut callers = tokio::task::JoinSet::new();
+            while let Ok((caller, _)) = listener.accept().await {
+                let (target, acceptor) = (target.clone(), acceptor.clone());
+                callers.spawn(async move {
+                    // Who does not trust us ends the handshake.
+                    let Ok(mut caller) = acceptor.accept(caller).await else { return };
                     if let Ok(mut service) = TcpStream::connect(target).await {
                         let _ = tokio::io::copy_bidirectional(&mut caller, &mut service).await;
                     }

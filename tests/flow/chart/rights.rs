@@ -11,6 +11,7 @@ use oms_operator::api::{ClusterConnection, Connection, Phase, SyncEvent};
 use serde_json::{Value, json};
 
 use super::release::{Place, bare};
+use crate::tls::AUTHORITY;
 use crate::world::{OMS_SECRET, Setup, World, eventually};
 
 /// What somebody may do, or did.
@@ -153,7 +154,7 @@ async fn share_keys(world: &World, namespace: &str) {
 async fn exercise(world: &World, reference: Option<Value>) {
     world.connect().await;
     world.put_objects(3).await;
-    let certificates = include_str!("../../data/tls/ca.pem");
+    let certificates = std::fs::read_to_string(AUTHORITY).unwrap();
     let map = json!({
         "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "ca" }, "data": { "ca.crt": certificates },
     });

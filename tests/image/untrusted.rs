@@ -1,14 +1,10 @@
 //! A server over TLS whose certificate comes from an authority that nobody knows, and what became of each handshake.
 
-use std::sync::Arc;
-
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-/// The authority's certificate.
-pub(crate) const AUTHORITY: &str = include_str!("../data/tls/ca.pem");
+use crate::tls::acceptor;
 
 pub(crate) struct Server {
     pub(crate) url: String,
@@ -18,11 +14,7 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start() -> Self {
-        let chain = CertificateDer::from_pem_slice(include_bytes!("../data/tls/server.pem")).unwrap();
-        let key = PrivateKeyDer::from_pem_slice(include_bytes!("../data/tls/server.key")).unwrap();
-        let config =
-            rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(vec![chain], key).unwrap();
-        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        let acceptor = acceptor();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("https://{}", listener.local_addr().unwrap());
         let (tell, seen) = mpsc::unbounded_channel();
