@@ -80,6 +80,31 @@ impl Stores {
         }
     }
 
+    /// Wakes a connection that an object uses and that is not protected yet.
+    pub(super) fn wake_unprotected(
+        &self,
+        pinned: &PinnedConnection,
+        namespace: Option<String>,
+        waker: &Waker,
+    ) {
+        let is_unprotected = |meta: &ObjectMeta| protect(meta, true) != Protection::Kept;
+        let unprotected = match pinned.kind {
+            ConnectionKind::Connection => {
+                let key = ObjectRef::new(&pinned.name).within(namespace.as_deref().unwrap_or_default());
+                let found = self.connections.iter().find_map(|store| store.get(&key));
+                found.is_some_and(|found| is_unprotected(found.meta()))
+            }
+            ConnectionKind::ClusterConnection => {
+                let key = ObjectRef::new(&pinned.name);
+                let found = self.cluster_connections.as_ref().and_then(|store| store.get(&key));
+                found.is_some_and(|found| is_unprotected(found.meta()))
+            }
+        };
+        if unprotected {
+            waker.wake_connection(pinned.kind, &pinned.name, namespace);
+        }
+    }
+
     /// The objects that are pinned to a connection and may have something at OMS, in words.
     pub(super) fn users_of(&self, connection: &str) -> Vec<String> {
         let mut users = users_in(&self.migration_tasks, connection);

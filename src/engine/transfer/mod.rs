@@ -83,9 +83,11 @@ impl Engine {
         let memories = K::memories(self);
         let mut memory = memories.take(&uid);
         let object = newest(cached, memory.latest.as_ref()).clone();
-        if object.resource_version() == cached.resource_version() {
-            // The cache has caught up.
-            memory.latest = None;
+        if object.resource_version() == cached.resource_version() && memory.latest.take().is_some() {
+            // The cache has caught up, and a connection that looked for its users before sees this one now.
+            if let Some(pinned) = object.status().and_then(|status| status.connection.as_ref()) {
+                self.stores.wake_unprotected(pinned, object.namespace(), &self.waker);
+            }
         }
         let mut pass = Pass {
             engine: self,
@@ -559,7 +561,7 @@ impl<K: Transfer> Pass<'_, K> {
         }
         let pinned = |object: &K| object.status().and_then(|status| status.connection.clone());
         if let Some(pinned) = pinned(&stored).filter(|now| pinned(&self.object).as_ref() != Some(now)) {
-            // It is used from now on, and protects itself.
+            // It is used from now on, and protects itself; if the caches do not tell it yet, once they do.
             self.engine.waker.wake_connection(pinned.kind, &pinned.name, stored.namespace());
         }
         if stored.status().is_some_and(|status| status.task_id.is_some()) {
