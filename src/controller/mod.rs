@@ -11,6 +11,7 @@ mod definitions;
 mod due;
 mod lane;
 mod namespaces;
+mod obstacle;
 mod others;
 mod pauses;
 mod pulse;
@@ -96,10 +97,7 @@ pub enum Error {
     #[error("the lease was lost; another replica may lead now")]
     LeaseLost,
     /// Another install works for a namespace of ours.
-    #[error(
-        "another operator, {by}, has come to work for namespace {namespace}: uninstall one of them, or take the namespace \
-         out of the list of one (`watchNamespaces`)"
-    )]
+    #[error("another operator, {by}, has come to work for namespace {namespace}: {}", namespaces::REMEDY)]
     NamespaceTaken {
         /// Which.
         namespace: String,

@@ -13,6 +13,7 @@ use kube::{Api, Client};
 use tokio_util::sync::CancellationToken;
 
 use super::chain;
+use super::obstacle::Obstacle;
 use crate::config::{LeaderElection, NAMESPACE_LEASE, Watch};
 use crate::leader::{Record, Round};
 use crate::telemetry::Health;
@@ -29,6 +30,10 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// How long a round over all namespaces may take.
 const LIMIT: Duration = Duration::from_secs(10);
+
+/// What to do about a namespace of two lists.
+pub(super) const REMEDY: &str =
+    "uninstall one of them, or take the namespace out of the list of one (`watchNamespaces`)";
 
 /// The leases of the namespaces of a list.
 pub(super) struct Namespaces {
@@ -71,25 +76,18 @@ impl Namespaces {
 
     /// Waits until no other install works for any of them; `false` when `stop` came first.
     pub(super) async fn wait(&mut self, health: &Health, stop: &CancellationToken) -> bool {
-        let mut told = None;
+        let mut obstacle = Obstacle::new("namespaces");
         loop {
             let taken = tokio::select! {
                 taken = self.round() => taken,
                 () = stop.cancelled() => return false,
             };
             let Some(Taken { namespace, by }) = taken else {
-                health.clear("namespaces");
+                obstacle.clear(health);
                 return true;
             };
-            let why = format!(
-                "another operator, {by}, works for namespace {namespace}: uninstall one of them, or take the namespace out \
-                 of the list of one (`watchNamespaces`)"
-            );
-            health.hinder("namespaces", &*why, None);
-            if told.as_ref() != Some(&why) {
-                tracing::error!(error = why, "not able to work yet, looking again and again");
-                told = Some(why);
-            }
+            let why = format!("another operator, {by}, works for namespace {namespace}: {REMEDY}");
+            obstacle.tell(health, why);
             tokio::select! {
                 () = tokio::time::sleep(PAUSE) => {}
                 () = stop.cancelled() => return false,

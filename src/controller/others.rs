@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::chain;
+use super::obstacle::Obstacle;
 use crate::config::{LEASE_NAME, LeaderElection, NAMESPACE_LEASE};
 use crate::engine::denied;
 use crate::telemetry::Health;
@@ -34,6 +35,8 @@ pub(super) struct Others {
     /// Namespace and name of our own lease.
     own: (String, String),
     seen: HashMap<(String, String), Seen>,
+    obstacle: Obstacle,
+    /// The newcomer that was told last.
     told: Option<String>,
 }
 
@@ -56,7 +59,13 @@ impl Others {
     /// For an operator with a lease of its own.
     pub(super) fn new(client: Client, own: &LeaderElection) -> Self {
         let own = (own.namespace.clone(), own.name.clone());
-        Self { leases: Api::all(client), own, seen: HashMap::new(), told: None }
+        Self {
+            leases: Api::all(client),
+            own,
+            seen: HashMap::new(),
+            obstacle: Obstacle::new("others"),
+            told: None,
+        }
     }
 
     /// Waits until no other operator works; `false` when `stop` came first.
@@ -65,7 +74,7 @@ impl Others {
             let why = match self.look().await {
                 Ok(others) => match others.iter().max_by_key(|other| other.renewed) {
                     None => {
-                        health.clear("others");
+                        self.obstacle.clear(health);
                         return true;
                     }
                     Some(Other { namespace, holder, renewed: true }) => format!(
@@ -83,11 +92,7 @@ impl Others {
                 }
                 Err(error) => format!("cannot see whether another operator works here: {}", chain(&error)),
             };
-            health.hinder("others", &*why, None);
-            if self.told.as_ref() != Some(&why) {
-                tracing::error!(error = why, "not able to work yet, looking again and again");
-                self.told = Some(why);
-            }
+            self.obstacle.tell(health, why);
             tokio::select! {
                 () = tokio::time::sleep(PAUSE) => {}
                 () = stop.cancelled() => return false,

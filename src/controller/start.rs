@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::chain;
 use super::definitions::{self, Verdict, some};
+use super::obstacle::Obstacle;
 use crate::config::{Config, Watch};
 use crate::engine::denied;
 use crate::telemetry::Health;
@@ -29,7 +30,7 @@ pub(super) async fn prepare(
     health: &Health,
     stop: &CancellationToken,
 ) -> Option<String> {
-    let (mut told, mut pause) = (None, FIRST_PAUSE);
+    let (mut obstacle, mut pause) = (Obstacle::new("start"), FIRST_PAUSE);
     loop {
         let found = tokio::select! {
             found = tokio::time::timeout(LIMIT, look(config, client)) => found,
@@ -37,8 +38,7 @@ pub(super) async fn prepare(
         };
         let wanting = match found {
             Ok(Ok(cluster_id)) => {
-                if told.is_some() {
-                    health.clear("start");
+                if obstacle.clear(health) {
                     tracing::info!("what was missing is there, going on");
                 }
                 return Some(cluster_id);
@@ -46,11 +46,7 @@ pub(super) async fn prepare(
             Ok(Err(wanting)) => wanting,
             Err(_) => "the API server does not answer in time".to_owned(),
         };
-        if told.as_ref() != Some(&wanting) {
-            tracing::error!(error = wanting, "not able to work yet, looking again and again");
-            health.hinder("start", &*wanting, None);
-            told = Some(wanting);
-        }
+        obstacle.tell(health, wanting);
         tokio::select! {
             () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
             () = stop.cancelled() => return None,

@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 
 use crate::tls::acceptor;
 
@@ -57,34 +58,30 @@ impl Front {
 
     /// Every byte goes to another address and back.
     pub(super) async fn lead_to(&mut self, url: &str) {
-        let target = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
-        let listener = self.listen().await;
-        self.serving = Some(tokio::spawn(async move {
-            let mut callers = tokio::task::JoinSet::new();
-            while let Ok((mut caller, _)) = listener.accept().await {
-                let target = target.clone();
-                callers.spawn(async move {
-                    if let Ok(mut service) = TcpStream::connect(target).await {
-                        let _ = tokio::io::copy_bidirectional(&mut caller, &mut service).await;
-                    }
-                });
-            }
-        }));
+        self.lead(url, None).await;
     }
 
     /// The same over TLS, with a certificate from an authority that nobody knows.
     pub(super) async fn lead_encrypted_to(&mut self, url: &str) {
+        self.lead(url, Some(acceptor())).await;
+    }
+
+    async fn lead(&mut self, url: &str, acceptor: Option<TlsAcceptor>) {
         let target = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
-        let (listener, acceptor) = (self.listen().await, acceptor());
+        let listener = self.listen().await;
         self.serving = Some(tokio::spawn(async move {
             let mut callers = tokio::task::JoinSet::new();
             while let Ok((caller, _)) = listener.accept().await {
                 let (target, acceptor) = (target.clone(), acceptor.clone());
                 callers.spawn(async move {
-                    // Who does not trust us ends the handshake.
-                    let Ok(mut caller) = acceptor.accept(caller).await else { return };
-                    if let Ok(mut service) = TcpStream::connect(target).await {
-                        let _ = tokio::io::copy_bidirectional(&mut caller, &mut service).await;
+                    match acceptor {
+                        None => forward(caller, target).await,
+                        Some(acceptor) => {
+                            // Who does not trust us ends the handshake.
+                            if let Ok(caller) = acceptor.accept(caller).await {
+                                forward(caller, target).await;
+                            }
+                        }
                     }
                 });
             }
@@ -94,6 +91,12 @@ impl Front {
     async fn listen(&mut self) -> TcpListener {
         self.down().await;
         TcpListener::bind(self.address).await.unwrap()
+    }
+}
+
+async fn forward(mut caller: impl AsyncRead + AsyncWrite + Unpin, target: String) {
+    if let Ok(mut service) = TcpStream::connect(target).await {
+        let _ = tokio::io::copy_bidirectional(&mut caller, &mut service).await;
     }
 }
 
